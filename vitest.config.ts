@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests run from the TypeScript sources; `--import tsx` lets the worker threads that the code starts load them too. */
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    execArgv: ['--import', './test/support/typescript.mjs'],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+});
