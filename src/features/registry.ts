@@ -1,0 +1,50 @@
+/** All operations and events of the server, from their features. Isomorphic: the SDK takes its types from here. */
+import { z } from 'zod';
+import { event, Id } from '../protocol/index.ts';
+import { aiContract, aiEvents } from './ai/contract.ts';
+import { authContract, authEvents } from './auth/contract.ts';
+import { chatContract, chatEvents } from './chat/contract.ts';
+import { presenceContract, presenceEvents } from './presence/contract.ts';
+import { usersContract } from './users/contract.ts';
+
+/** The version that `auth.protocol` names at the handshake. */
+export const PROTOCOL_VERSION = 1;
+
+/** What the gateway itself says. */
+const connectionEvents = {
+  hello: event({
+    data: z.object({
+      protocol: z.literal(PROTOCOL_VERSION),
+      serverId: z.string(),
+      userId: Id,
+      sessionId: Id,
+      expiresInSeconds: z.int(),
+      limits: z.record(z.string(), z.number()),
+      previousClose: z.string().optional(),
+    }),
+    doc: "Once per connection; from it on nothing of the user's rooms is missed. Operations sent earlier wait for it.",
+  }),
+  'server:draining': event({
+    data: z.object({ reconnectInMs: z.int() }),
+    doc: 'This server stops: the connection closes within the time given; connect again.',
+  }),
+};
+
+export const contract = {
+  ...authContract,
+  ...usersContract,
+  ...chatContract,
+  ...presenceContract,
+  ...aiContract,
+};
+
+export const events = {
+  ...connectionEvents,
+  ...authEvents,
+  ...chatEvents,
+  ...presenceEvents,
+  ...aiEvents,
+};
+
+export type AtelierContract = typeof contract;
+export type AtelierEvents = typeof events;

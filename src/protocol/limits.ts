@@ -1,0 +1,97 @@
+/**
+ * Every limit of the protocol, once. Code, documentation and `hello.limits` read them here.
+ * Sizes are bytes, times milliseconds, unless the name says otherwise.
+ */
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const LIMITS = {
+  /** A document's first sync after long offline work (4 MiB) and its envelope. */
+  packetBytes: 4 * MIB + 64 * KIB,
+  /** Default for an operation's input; an operation may state its own. */
+  operationBytes: 64 * KIB,
+  /** Deeper input is refused before anything recursive touches it: 5,000 nested arrays overflow a recursive encoder. */
+  jsonDepth: 32,
+  /** An answer is owed within this time unless the operation states its own. */
+  operationTimeoutMs: 10_000,
+  /** Of one socket; more are refused, so that one client cannot queue without end. */
+  operationsUnderWay: 64,
+  /** A chat message's content. */
+  messageBytes: 32 * KIB,
+  /** What one message may carry besides its content, as JSON. */
+  metadataBytes: 4 * KIB,
+  /** A prompt to an assistant. */
+  promptBytes: 64 * KIB,
+  /** Input of `ai:*` operations: a prompt with its context. */
+  aiOperationBytes: 128 * KIB,
+  /** Rooms that a socket joins at its client's request. */
+  roomsPerSocket: 128,
+  /** Chats whose rooms a socket joins by itself when it connects; older ones join by `chat:join`. */
+  chatsAtConnect: 1_000,
+  /** Open sockets of one user. */
+  connectionsPerUser: 20,
+  /** Open sockets from one address. */
+  connectionsPerIp: 60,
+  /** Members of one chat that one `chat:create` may name. */
+  membersPerCreate: 200,
+  /** Users named in one presence request. */
+  presencePerRequest: 200,
+  /** `clientId`: long enough for a UUID with a prefix. */
+  clientIdLength: 64,
+  /** Page sizes. */
+  listDefault: 50,
+  listMax: 100,
+  syncDefault: 100,
+  syncMax: 200,
+  /** Time for a client to send CONNECT, then it is dropped. */
+  connectTimeoutMs: 10_000,
+  /** A refused client's transport is closed after this, enough to deliver the refusal. */
+  refusedCloseMs: 500,
+  /** A silent cut is seen after interval + timeout = 9 s. */
+  pingIntervalMs: 5_000,
+  pingTimeoutMs: 4_000,
+  /** Waiting connections that the kernel keeps during a reconnect storm. */
+  listenBacklog: 4_096,
+  /** A session's socket hears `session:expiring` this long before its token ends … */
+  expiryNoticeMs: 60_000,
+  /** … and is closed this long after. */
+  expiryGraceMs: 25_000,
+  /** Typing is told at most once per this time, chat and member … */
+  typingThrottleMs: 2_000,
+  /** … and ends by itself after this. */
+  typingExpiryMs: 5_000,
+  /** A change of presence is told after this, so that a reconnect is not a flicker. */
+  presenceDebounceMs: 2_000,
+  /** Rows of one durable write, and of the queue before it (`GroupCommit`). */
+  commitRows: 500,
+  commitBytes: 8 * MIB,
+  commitQueueRows: 10_000,
+  commitQueueBytes: 64 * MIB,
+  /** An entry that is missing for so long in a room's order is read from the log. */
+  gapFillMs: 100,
+  /** Local positions are compared with the log this often (jittered), in case a notice was lost. */
+  headCompareMs: 30_000,
+  /** Characters of one streamed answer; a model that goes on is stopped there. */
+  streamChars: 1_000_000,
+  /** Streams of one chat under way at once. */
+  streamsPerChat: 4,
+  /** A drained server closes its sockets within this, spread at random. */
+  drainMs: 5_000,
+  /** Everything has ended within this after SIGTERM. */
+  shutdownMs: 30_000,
+} as const;
+
+/**
+ * Rate classes: points per window for one user (or address, where nobody is signed in).
+ * `RATE_LIMIT_SCALE` multiplies the points; 0 switches them off (never in production).
+ */
+export const RATES = {
+  reads: { points: 300, windowSeconds: 60 },
+  writes: { points: 120, windowSeconds: 60 },
+  sends: { points: 300, windowSeconds: 60 },
+  live: { points: 60, windowSeconds: 1 },
+  ai: { points: 50, windowSeconds: 3_600 },
+  anonymous: { points: 100, windowSeconds: 900 },
+} as const;
+
+export type RateClass = keyof typeof RATES;
