@@ -1,0 +1,88 @@
+import { fail } from '../errors.ts';
+
+/** Documents in the first answer unless the client says otherwise, as in MongoDB. */
+const FIRST_BATCH = 101;
+/** Bytes in one answer. */
+const LARGEST_BATCH = 16 * 1024 * 1024;
+/** A cursor that nobody asks for is closed, as in MongoDB. */
+const IDLE_MS = 600_000;
+/** Open cursors hold their query in memory; more than this is a client that forgets to close them. */
+const MOST_CURSORS = 10_000;
+
+interface Cursor {
+  ns: string;
+  rows: Iterator<Buffer>;
+  /** The next row, read ahead to know whether there is one. */
+  next: IteratorResult<Buffer>;
+  usedAt: number;
+}
+
+/** An answer whose documents are BSON already. */
+export class CursorReply {
+  readonly ns: string;
+  readonly id: bigint;
+  readonly field: 'firstBatch' | 'nextBatch';
+  readonly batch: Buffer[];
+
+  constructor(ns: string, id: bigint, field: 'firstBatch' | 'nextBatch', batch: Buffer[]) {
+    this.ns = ns;
+    this.id = id;
+    this.field = field;
+    this.batch = batch;
+  }
+}
+
+/** The open cursors. */
+export class Cursors {
+  readonly #open = new Map<bigint, Cursor>();
+  // Ids of an earlier process must not name a cursor of this one.
+  #nextId = BigInt(Date.now()) * 1000n;
+
+  /** Answers with the first rows, and keeps a cursor if there are more. */
+  reply(
+    ns: string,
+    rows: Iterable<Buffer>,
+    options: { batchSize?: number | undefined; single?: boolean } = {},
+  ): CursorReply {
+    const iterator = rows[Symbol.iterator]();
+    const size = options.batchSize ?? FIRST_BATCH;
+    const cursor: Cursor = { ns, rows: iterator, next: iterator.next(), usedAt: Date.now() };
+    const batch = take(cursor, size);
+    if (cursor.next.done || options.single) return new CursorReply(ns, 0n, 'firstBatch', batch);
+    if (this.#open.size >= MOST_CURSORS) fail(50, `there are ${MOST_CURSORS} open cursors already`);
+    const id = this.#nextId++;
+    this.#open.set(id, cursor);
+    return new CursorReply(ns, id, 'firstBatch', batch);
+  }
+
+  /** Answers with the next rows. */
+  more(id: bigint, batchSize: number | undefined): CursorReply {
+    const cursor = this.#open.get(id) ?? fail(43, `cursor id ${id} not found`);
+    cursor.usedAt = Date.now();
+    const batch = take(cursor, batchSize || Number.POSITIVE_INFINITY);
+    if (cursor.next.done) this.#open.delete(id);
+    return new CursorReply(cursor.ns, cursor.next.done ? 0n : id, 'nextBatch', batch);
+  }
+
+  /** Closes a cursor; false if there is none. */
+  kill(id: bigint): boolean {
+    return this.#open.delete(id);
+  }
+
+  /** Closes the cursors that have been idle for long. */
+  sweep(now: number): void {
+    for (const [id, cursor] of this.#open) if (now - cursor.usedAt > IDLE_MS) this.#open.delete(id);
+  }
+}
+
+function take(cursor: Cursor, count: number): Buffer[] {
+  const batch: Buffer[] = [];
+  let bytes = 0;
+  while (batch.length < count && !cursor.next.done) {
+    bytes += cursor.next.value.length;
+    if (bytes > LARGEST_BATCH && batch.length) break;
+    batch.push(cursor.next.value);
+    cursor.next = cursor.rows.next();
+  }
+  return batch;
+}

@@ -1,0 +1,167 @@
+import type { Database } from 'lmdb';
+import { uint32 } from '../bson/keys.ts';
+import { fromBson, isDoc, toBson, type Doc } from '../bson/values.ts';
+import { fail } from '../errors.ts';
+import { compile } from '../query/filter.ts';
+import type { Test } from '../query/leaves.ts';
+import { sortFields, type SortField } from '../query/sort.ts';
+
+/** An index as a client declared it. */
+export interface IndexSpec extends Doc {
+  v: number;
+  key: Doc;
+  name: string;
+  unique?: boolean;
+  sparse?: boolean;
+  partialFilterExpression?: Doc;
+  expireAfterSeconds?: unknown;
+}
+
+/** A secondary index. */
+export interface Index {
+  id: number;
+  spec: IndexSpec;
+  fields: SortField[];
+  prefix: Buffer;
+  /** Whether a document ever had several entries: then an order or a double bound cannot be read off. */
+  multi: boolean;
+  /** Whether a long string was ever cut: then the entries' order is not exact. */
+  cut: boolean;
+  /** Of a partial index: whether it covers a document. */
+  covers?: Test;
+}
+
+/** A collection with its secondary indexes. */
+export interface Collection {
+  ns: string;
+  id: number;
+  prefix: Buffer;
+  options: Doc;
+  indexes: Index[];
+}
+
+interface StoredIndex {
+  id: number;
+  multi: boolean;
+  cut: boolean;
+  spec: Uint8Array;
+}
+interface StoredCatalog {
+  next: number;
+  collections: [ns: string, stored: { id: number; options: Uint8Array; indexes: StoredIndex[] }][];
+}
+
+const NAMESPACE = /^[^.\0$ /\\"]+\.[^\0$]*[^\0$.]$/;
+
+/**
+ * What collections and indexes there are. Kept in memory and read again whenever its stored version has changed,
+ * which another process may do at any time. Changes are made within a write transaction.
+ */
+export class Catalog {
+  readonly #meta: Database;
+  #version = -1;
+  #next = 1;
+  #collections = new Map<string, Collection>();
+
+  constructor(meta: Database) {
+    this.#meta = meta;
+  }
+
+  /** Every collection, by namespace. */
+  all(): ReadonlyMap<string, Collection> {
+    const version = Number(this.#meta.get('version') ?? 0);
+    if (version !== this.#version) this.#load(version);
+    return this.#collections;
+  }
+
+  /** A collection, if there is one. */
+  get(ns: string): Collection | undefined {
+    return this.all().get(ns);
+  }
+
+  /** A collection, made where it is missing. */
+  ensure(ns: string, options: Doc = {}): Collection {
+    const found = this.get(ns);
+    if (found) return found;
+    if (!NAMESPACE.test(ns)) fail(73, `Invalid namespace specified '${ns}'`);
+    const collection = newCollection(ns, this.#next++, options);
+    this.#collections.set(ns, collection);
+    this.#save();
+    return collection;
+  }
+
+  /** Forgets a collection; its rows are the store's to remove. */
+  remove(collection: Collection): void {
+    this.#collections.delete(collection.ns);
+    this.#save();
+  }
+
+  /** Declares an index; its entries are the store's to write. */
+  addIndex(collection: Collection, spec: IndexSpec): Index {
+    const index = newIndex(this.#next++, spec, false, false);
+    collection.indexes.push(index);
+    this.#save();
+    return index;
+  }
+
+  /** Forgets an index. */
+  removeIndex(collection: Collection, index: Index): void {
+    collection.indexes = collection.indexes.filter((other) => other !== index);
+    this.#save();
+  }
+
+  /** Records that an index holds several entries of one document, or cut strings. */
+  mark(index: Index, multi: boolean, cut: boolean): void {
+    if ((!multi || index.multi) && (!cut || index.cut)) return;
+    index.multi ||= multi;
+    index.cut ||= cut;
+    this.#save();
+  }
+
+  /** Drops what is in memory, after a transaction that may have changed it has failed. */
+  forget(): void {
+    this.#version = -1;
+  }
+
+  #load(version: number): void {
+    const stored = this.#meta.get('catalog') as StoredCatalog | undefined;
+    this.#next = stored?.next ?? 1;
+    this.#collections = new Map(
+      stored?.collections.map(([ns, { id, options, indexes }]) => {
+        const collection = newCollection(ns, id, fromBson(options));
+        collection.indexes = indexes.map((i) => newIndex(i.id, fromBson(i.spec) as IndexSpec, i.multi, i.cut));
+        return [ns, collection];
+      }),
+    );
+    this.#version = version;
+  }
+
+  #save(): void {
+    const stored: StoredCatalog = {
+      next: this.#next,
+      collections: [...this.#collections.values()].map(({ ns, id, options, indexes }) => [
+        ns,
+        {
+          id,
+          options: toBson(options),
+          indexes: indexes.map((i) => ({ id: i.id, multi: i.multi, cut: i.cut, spec: toBson(i.spec) })),
+        },
+      ]),
+    };
+    const version = Number(this.#meta.get('version') ?? 0) + 1;
+    this.#meta.putSync('catalog', stored);
+    this.#meta.putSync('version', version);
+    this.#version = version;
+  }
+}
+
+function newCollection(ns: string, id: number, options: Doc): Collection {
+  return { ns, id, prefix: uint32(id), options, indexes: [] };
+}
+
+function newIndex(id: number, spec: IndexSpec, multi: boolean, cut: boolean): Index {
+  const partial = spec.partialFilterExpression;
+  const index: Index = { id, spec, fields: sortFields(spec.key), prefix: uint32(id), multi, cut };
+  if (isDoc(partial)) index.covers = compile(partial);
+  return index;
+}

@@ -1,0 +1,207 @@
+import { open, type Database, type RootDatabase } from 'lmdb';
+import { encode } from '../bson/keys.ts';
+import { bsonType, fromBson, toBson, type Doc } from '../bson/values.ts';
+import { fail } from '../errors.ts';
+import { Catalog, type Collection, type Index, type IndexSpec } from './catalog.ts';
+import { entriesOf, type Entry } from './entries.ts';
+
+/** Ends the range of a prefix: nothing that follows a complete value starts with these bytes. */
+export const LAST = Buffer.from([0xff, 0xff, 0xff]);
+/** LMDB's limit for keys with pages of 4 KiB. */
+const LONGEST_KEY = 1978;
+/** So that an `_id` fits into the entries of every index, uncut and therefore in order. */
+const LONGEST_ID = 512;
+const LARGEST_DOCUMENT = 16 * 1024 * 1024;
+const CLEAR_BATCH = 1000;
+
+/**
+ * Documents and ordered indexes in LMDB, one environment of three databases:
+ *   meta: the catalog and its version
+ *   documents: collection id, key of _id -> BSON
+ *   entries: index id, key of each field (, key of _id unless unique) -> key of _id
+ * Several processes may open the same path: LMDB lets one of them write at a time.
+ */
+export class Store {
+  readonly catalog: Catalog;
+  readonly documents: Database<Buffer, Buffer>;
+  readonly entries: Database<Buffer, Buffer>;
+  readonly #environment: RootDatabase;
+
+  constructor(path: string, sync: boolean) {
+    const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
+    // Without overlapping sync a commit becomes visible only when fdatasync has returned: an ack is durable.
+    this.#environment = open({
+      path,
+      noSubdir: false,
+      maxDbs: 4,
+      ...(sync ? { overlappingSync: false } : { noSync: true }),
+    });
+    this.catalog = new Catalog(this.#environment.openDB('meta', { encoding: 'msgpack' }));
+    this.documents = this.#environment.openDB('documents', binary);
+    this.entries = this.#environment.openDB('entries', binary);
+  }
+
+  close(): Promise<void> {
+    return this.#environment.close();
+  }
+
+  /** Lets the reads of this turn see what other processes have committed meanwhile. */
+  refresh(): void {
+    this.#environment.resetReadTxn();
+  }
+
+  /**
+   * Runs work as one atomic write. LMDB commits what concurrent commands ask for together (group commit); each is a
+   * child transaction, so that one's failure leaves the others alone. Resolves when the commit is on disk.
+   */
+  async write<T>(work: () => T): Promise<T> {
+    let thrown: { error: unknown } | undefined;
+    try {
+      return await this.#environment.childTransaction(() => {
+        try {
+          return work();
+        } catch (error) {
+          this.catalog.forget();
+          thrown = { error };
+          throw error;
+        }
+      });
+    } catch (error) {
+      this.catalog.forget();
+      throw thrown ? thrown.error : error;
+    }
+  }
+
+  /** Where a document lies. */
+  keyOf(collection: Collection, idKey: Buffer): Buffer {
+    return Buffer.concat([collection.prefix, idKey]);
+  }
+
+  /** Adds a document; `bytes` is its BSON if there is some already. */
+  insert(collection: Collection, doc: Doc, bytes: Buffer = toBson(doc)): void {
+    const id = doc['_id'];
+    if (Array.isArray(id) || id instanceof RegExp)
+      fail(53, `The '_id' value cannot be of type ${Array.isArray(id) ? 'array' : 'regex'}`);
+    const idKey = encode(id);
+    const key = this.keyOf(collection, idKey);
+    if (idKey.length > LONGEST_ID) fail(17280, `key too large to index: _id of ${idKey.length} bytes`);
+    if (this.documents.doesExist(key)) duplicate(collection, { _id: 1 }, '_id_', [id]);
+    if (bytes.length > LARGEST_DOCUMENT)
+      fail(10334, `BSONObj size: ${bytes.length} is invalid. Size must be between 0 and 16793600(16MB)`);
+    const added = collection.indexes.map((index) => ({ index, ...entriesOf(index, doc) }));
+    // Everything is checked before anything is written: a refused document must leave no trace.
+    for (const { index, list } of added) for (const entry of list) this.#check(collection, index, entry, idKey);
+    for (const { index, list, multi, cut } of added) {
+      for (const entry of list) this.#put(index, entry, idKey);
+      this.catalog.mark(index, multi, cut);
+    }
+    this.documents.putSync(key, bytes);
+  }
+
+  /** Writes a document's new form. */
+  replace(collection: Collection, idKey: Buffer, before: Doc, after: Doc, bytes: Buffer): void {
+    if (bytes.length > LARGEST_DOCUMENT) fail(17419, 'Resulting document after update is larger than 16777216');
+    const changes = collection.indexes.map((index) => {
+      const old = entriesOf(index, before).list;
+      const now = entriesOf(index, after);
+      const added = without(now.list, old);
+      for (const entry of added) this.#check(collection, index, entry, idKey);
+      return { index, added, gone: without(old, now.list), multi: now.multi, cut: now.cut };
+    });
+    for (const { index, added, gone, multi, cut } of changes) {
+      for (const entry of gone) this.#remove(index, entry, idKey);
+      for (const entry of added) this.#put(index, entry, idKey);
+      this.catalog.mark(index, multi, cut);
+    }
+    this.documents.putSync(this.keyOf(collection, idKey), bytes);
+  }
+
+  /** Removes a document. */
+  remove(collection: Collection, idKey: Buffer, doc: Doc): void {
+    for (const index of collection.indexes) {
+      for (const entry of entriesOf(index, doc).list) this.#remove(index, entry, idKey);
+    }
+    this.documents.removeSync(this.keyOf(collection, idKey));
+  }
+
+  /** How many documents a collection has. */
+  count({ prefix }: Collection): number {
+    return this.documents.getKeysCount({ start: prefix, end: Buffer.concat([prefix, LAST]) });
+  }
+
+  /** Removes a collection and all that is in it. */
+  drop(collection: Collection): void {
+    for (const index of collection.indexes) clear(this.entries, index.prefix);
+    clear(this.documents, collection.prefix);
+    this.catalog.remove(collection);
+  }
+
+  /** Builds an index. */
+  addIndex(collection: Collection, spec: IndexSpec): void {
+    const index = this.catalog.addIndex(collection, spec);
+    const { prefix } = collection;
+    for (const { key, value } of this.documents.getRange({ start: prefix, end: Buffer.concat([prefix, LAST]) })) {
+      const idKey = key.subarray(prefix.length);
+      const { list, multi, cut } = entriesOf(index, fromBson(value));
+      for (const entry of list) {
+        this.#check(collection, index, entry, idKey);
+        this.#put(index, entry, idKey);
+      }
+      this.catalog.mark(index, multi, cut);
+    }
+  }
+
+  /** Removes an index. */
+  dropIndex(collection: Collection, index: Index): void {
+    clear(this.entries, index.prefix);
+    this.catalog.removeIndex(collection, index);
+  }
+
+  #check(collection: Collection, { spec }: Index, { key, values }: Entry, idKey: Buffer): void {
+    if (key.length + idKey.length > LONGEST_KEY) {
+      fail(17280, `key too large to index, ${key.length} bytes, index ${spec.name}`);
+    }
+    if (spec.unique && this.entries.doesExist(key)) duplicate(collection, spec.key, spec.name, values);
+  }
+
+  #put({ spec }: Index, { key }: Entry, idKey: Buffer): void {
+    this.entries.putSync(spec.unique ? key : Buffer.concat([key, idKey]), idKey);
+  }
+
+  #remove({ spec }: Index, { key }: Entry, idKey: Buffer): void {
+    this.entries.removeSync(spec.unique ? key : Buffer.concat([key, idKey]));
+  }
+}
+
+/** The entries of one list that another lacks. */
+function without(list: Entry[], other: Entry[]): Entry[] {
+  const [only] = other;
+  if (other.length === 1 && only) return list.filter(({ key }) => !key.equals(only.key));
+  const keys = new Set(other.map(({ key }) => key.toString('latin1')));
+  return list.filter(({ key }) => !keys.has(key.toString('latin1')));
+}
+
+/** Removes a range piece by piece, so that no cursor sees what it removes. */
+function clear(database: Database<Buffer, Buffer>, prefix: Buffer): void {
+  for (;;) {
+    const keys = [...database.getKeys({ start: prefix, end: Buffer.concat([prefix, LAST]), limit: CLEAR_BATCH })];
+    for (const key of keys) database.removeSync(key);
+    if (keys.length < CLEAR_BATCH) return;
+  }
+}
+
+function duplicate(collection: Collection, keyPattern: Doc, name: string, values: unknown[]): never {
+  const keyValue = Object.fromEntries(Object.keys(keyPattern).map((path, i) => [path, values[i] ?? null]));
+  const shown = Object.entries(keyValue).map(([path, value]) => `${path}: ${show(value)}`);
+  return fail(
+    11000,
+    `E11000 duplicate key error collection: ${collection.ns} index: ${name} dup key: { ${shown.join(', ')} }`,
+    { keyPattern, keyValue },
+  );
+}
+
+function show(value: unknown): string {
+  if (bsonType(value) === 'ObjectId') return `ObjectId('${String(value)}')`;
+  if (value instanceof Date) return `new Date(${value.getTime()})`;
+  return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner));
+}
