@@ -16,6 +16,10 @@ export interface HttpBinding {
   flat?: true;
   /** The operation has no socket form. */
   only?: true;
+  /** The request's bearer token is this field of the input (unless the body has it), not an access token. */
+  bearer?: string;
+  /** With `Accept: text/event-stream` the stream that data's `streamId` names follows as server-sent events. */
+  stream?: true;
 }
 
 export interface Operation<

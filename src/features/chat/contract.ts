@@ -61,7 +61,8 @@ export const Chat = z
     memberCount: z.int(),
     members: z
       .array(z.object({ userId: Id, role: Role }))
-      .meta({ description: 'The longest-standing members, at most 50; memberCount counts all' }),
+      .optional()
+      .meta({ description: 'The longest-standing members, at most 50; in lists of private and assistant chats only' }),
     lastSeq: z.int(),
     lastMessage: Message.nullable(),
     lastActivityAt: Time,

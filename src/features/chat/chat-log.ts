@@ -1,0 +1,207 @@
+/**
+ * The durable log of every chat: one order per chat (`rev`, dense), kept by a unique index instead of a counter, so
+ * that a crash leaves no hole and any number of nodes may append. Reads of the log's end never use a cache.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Model, Types } from 'mongoose';
+import { GroupCommit, type Collision, type CommitPlan, type Row } from '../../storage/group-commit.ts';
+import type { Head } from './chat-service.ts';
+import { CLIENT_INDEX, REV_INDEX, type EntryRecord } from './model.ts';
+
+type ObjectId = Types.ObjectId;
+
+/** What an appender knows of its entry; the log gives the place and the time. */
+export type NewEntry = Omit<EntryRecord, 'rev' | 'seq' | 'appliedRev' | 'createdAt'>;
+
+interface EntryRow extends Row {
+  entry: NewEntry;
+  placed: EntryRecord | undefined;
+  /** Another node wrote in between: the right to write is checked again. */
+  raced: boolean;
+  recheck: (() => Promise<void>) | undefined;
+}
+
+interface End extends Head {
+  createdAtMs: number;
+}
+
+const EMPTY: End = { rev: 0, seq: 0, createdAtMs: 0 };
+/** Of a row besides its content and metadata: ids, numbers, names. */
+const ROW_BYTES = 300;
+/** Chats whose end is remembered between appends. */
+const REMEMBERED_ENDS = 50_000;
+/** Entries that one read gives at most. */
+const READ_MAX = 500;
+
+export interface ChatLogDeps {
+  entries: Model<EntryRecord>;
+  now: () => number;
+  /** Entries that became durable here, in rev order per chat. */
+  onCommitted: (entries: readonly EntryRecord[]) => void;
+}
+
+export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
+  readonly #deps: ChatLogDeps;
+  readonly #commit: GroupCommit<EntryRow, EntryRecord>;
+  /** Optimistic: an append that is refused by the rev index reads the end again. */
+  readonly #ends = new LRUCache<string, End>({ max: REMEMBERED_ENDS });
+
+  constructor(deps: ChatLogDeps) {
+    this.#deps = deps;
+    this.#commit = new GroupCommit(deps.entries.collection, this);
+  }
+
+  /** Entries that wait for their write. */
+  get queued(): number {
+    return this.#commit.length;
+  }
+
+  /**
+   * Queues an entry at once (its order among this node's appends is fixed when this returns) and resolves when it is
+   * durable. The same chat, user and clientId resolve to the first entry. `recheck` rejects if the sender may no
+   * longer write; it runs when another node wrote in between.
+   */
+  append(entry: NewEntry, recheck?: () => Promise<void>): Promise<EntryRecord> {
+    const sizeBytes =
+      ROW_BYTES + entry.content.length * 2 + (entry.metadata ? JSON.stringify(entry.metadata).length : 0);
+    return this.#commit.append({ _id: entry._id, sizeBytes, entry, placed: undefined, raced: false, recheck });
+  }
+
+  /** The end of one chat's log, from the index. */
+  async head(chatId: ObjectId): Promise<Head> {
+    const { rev, seq } = await this.#readEnd(chatId);
+    return { rev, seq };
+  }
+
+  /** Entries after a rev, ascending; at most `limit`. */
+  async after(chatId: ObjectId, rev: number, limit: number): Promise<EntryRecord[]> {
+    return this.#deps.entries.collection
+      .find<EntryRecord>({ chatId, rev: { $gt: rev } })
+      .sort({ rev: 1 })
+      .limit(Math.min(limit, READ_MAX))
+      .toArray();
+  }
+
+  /** A page of messages ascending by seq: the newest, or those before or after a seq (exclusive). */
+  async messages(
+    chatId: ObjectId,
+    page: { before?: number | undefined; after?: number | undefined; limit: number },
+  ): Promise<EntryRecord[]> {
+    const forward = page.after !== undefined;
+    const bounds = {
+      ...(page.after === undefined ? {} : { $gt: page.after }),
+      ...(page.before === undefined ? {} : { $lt: page.before }),
+    };
+    const rows = await this.#deps.entries.collection
+      .find<EntryRecord>({ chatId, kind: 'message', ...(Object.keys(bounds).length > 0 ? { seq: bounds } : {}) })
+      .sort({ seq: forward ? 1 : -1 })
+      .limit(page.limit)
+      .toArray();
+    return forward ? rows : rows.reverse();
+  }
+
+  async message(chatId: ObjectId, messageId: ObjectId): Promise<EntryRecord | undefined> {
+    const row = await this.#deps.entries.collection.findOne<EntryRecord>({ _id: messageId, chatId, kind: 'message' });
+    return row ?? undefined;
+  }
+
+  async byClientId(chatId: ObjectId, userId: ObjectId, clientId: string): Promise<EntryRecord | undefined> {
+    const row = await this.#deps.entries.collection.findOne<EntryRecord>({ chatId, userId, clientId });
+    return row ?? undefined;
+  }
+
+  /** Resolves when everything queued so far has its outcome. */
+  drain(): Promise<void> {
+    return this.#commit.drain();
+  }
+
+  // ---- the plan of the group commit
+
+  async place(rows: readonly EntryRow[]): Promise<Map<EntryRow, unknown>> {
+    const refused = new Map<EntryRow, unknown>();
+    const ends = new Map<string, End>();
+    const unknown = new Map<string, ObjectId>();
+    for (const { entry } of rows) {
+      const key = entry.chatId.toHexString();
+      const end = this.#ends.get(key);
+      if (end) ends.set(key, end);
+      else unknown.set(key, entry.chatId);
+    }
+    await Promise.all([...unknown].map(async ([key, chatId]) => ends.set(key, await this.#readEnd(chatId))));
+    await Promise.all(
+      rows
+        .filter((row) => row.raced)
+        .map(async (row) => {
+          row.raced = false;
+          await row.recheck?.().catch((error: unknown) => refused.set(row, error));
+        }),
+    );
+    if (refused.size > 0) return refused;
+
+    const nowMs = this.#deps.now();
+    for (const row of rows) {
+      const key = row.entry.chatId.toHexString();
+      const end = ends.get(key) ?? EMPTY;
+      const next: End = { rev: end.rev + 1, seq: end.seq + 1, createdAtMs: Math.max(nowMs, end.createdAtMs) };
+      ends.set(key, next);
+      const { rev, seq } = next;
+      row.placed = { ...row.entry, rev, seq, appliedRev: rev, createdAt: new Date(next.createdAtMs) };
+    }
+    return refused;
+  }
+
+  toDocument(row: EntryRow): EntryRecord {
+    return this.outcome(row);
+  }
+
+  outcome(row: EntryRow): EntryRecord {
+    if (!row.placed) throw new Error('An entry was written before it had a place');
+    return row.placed;
+  }
+
+  async collided(row: EntryRow, index: string): Promise<Collision<EntryRecord>> {
+    const { chatId, userId, clientId } = row.entry;
+    if (index === CLIENT_INDEX && userId && clientId !== undefined) {
+      const first = await this.byClientId(chatId, userId, clientId);
+      // The places after the refused row were counted with it.
+      this.#ends.delete(chatId.toHexString());
+      if (first) return { kind: 'done', value: first };
+    }
+    const own = await this.message(chatId, row._id);
+    this.#ends.delete(chatId.toHexString());
+    if (own) return { kind: 'done', value: own };
+    if (index !== REV_INDEX) throw new Error(`Unexpected unique index ${index}`);
+    row.raced = true;
+    return { kind: 'again' };
+  }
+
+  recovered(_row: EntryRow, stored: unknown): EntryRecord {
+    const entry = stored as EntryRecord;
+    this.#deps.onCommitted([entry]);
+    return entry;
+  }
+
+  committed(rows: readonly EntryRow[]): void {
+    const entries = rows.map((row) => this.outcome(row));
+    for (const { chatId, rev, seq, createdAt } of entries) {
+      this.#ends.set(chatId.toHexString(), { rev, seq, createdAtMs: createdAt.getTime() });
+    }
+    this.#deps.onCommitted(entries);
+  }
+
+  forget(): void {
+    this.#ends.clear();
+  }
+
+  async #readEnd(chatId: ObjectId): Promise<End> {
+    const [last] = await this.#deps.entries.collection
+      .find<Pick<EntryRecord, 'rev' | 'seq' | 'createdAt'>>(
+        { chatId },
+        { projection: { _id: 0, rev: 1, seq: 1, createdAt: 1 } },
+      )
+      .sort({ rev: -1 })
+      .limit(1)
+      .toArray();
+    return last ? { rev: last.rev, seq: last.seq, createdAtMs: last.createdAt.getTime() } : EMPTY;
+  }
+}

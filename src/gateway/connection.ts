@@ -1,0 +1,159 @@
+/**
+ * One socket from its handshake to its end: the dispatcher that turns packets into calls, `hello`, and the clock of
+ * its session.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'socket.io';
+import {
+  Fault,
+  KeyedQueue,
+  LIMITS,
+  type Answer,
+  type Call,
+  type Caller,
+  type Origin,
+  type Session,
+} from '../protocol/index.ts';
+
+/** What a feature does for a socket that comes and goes. */
+export interface ConnectionHook {
+  /** Resolves when nothing of the user's rooms can be missed any more; `hello` waits for it. */
+  connected?: (connection: ConnectionRef) => Promise<void>;
+  disconnected?: (connection: ConnectionRef) => void;
+}
+
+export interface ConnectionRef {
+  id: string;
+  userId: string;
+}
+
+/** Why the server ended a connection; told in `session:closed`. */
+export type CloseReason = 'expired' | 'revoked' | 'logout' | 'reuse';
+
+export interface ConnectionDeps {
+  call: Call;
+  hooks: readonly ConnectionHook[];
+  /** The `hello` without what only the connection knows. */
+  hello: () => Record<string, unknown>;
+  onBug: (error: unknown, fields: { connectionId: string; userId: string }) => void;
+  now: () => number;
+}
+
+export class Connection {
+  readonly socket: Socket;
+  readonly ref: ConnectionRef;
+  #session: Session;
+  readonly #origin: Origin;
+  readonly #deps: ConnectionDeps;
+  readonly #queue = new KeyedQueue();
+  readonly #goneListeners = new Set<() => void>();
+  #underWay = 0;
+  #expiry: NodeJS.Timeout | undefined;
+  /** Undefined once `hello` is out; until then operations wait for it. */
+  #opening: Promise<void> | undefined;
+
+  constructor(socket: Socket, session: Session, origin: Origin, deps: ConnectionDeps) {
+    this.socket = socket;
+    this.#session = session;
+    this.#origin = origin;
+    this.#deps = deps;
+    this.ref = { id: socket.id, userId: session.userId };
+    // Attached before any await: an event that came earlier would be lost.
+    socket.onAny((name: unknown, ...args: unknown[]) => this.#dispatch(String(name), args));
+    // A client may emit an event called "error"; without a listener that would end the process.
+    socket.on('error', () => {});
+    socket.on('disconnect', () => this.#ended());
+    this.#watchExpiry();
+    this.#opening = this.#open();
+  }
+
+  get session(): Session {
+    return this.#session;
+  }
+
+  /** Tells why and closes the transport. A client library reconnects after it, and is refused if its session has ended. */
+  close(reason: CloseReason): void {
+    this.socket.emit('session:closed', { reason });
+    // engine.io's close lets what is queued leave first.
+    this.socket.conn.close();
+  }
+
+  async #open(): Promise<void> {
+    try {
+      await Promise.all(this.#deps.hooks.map(async (hook) => hook.connected?.(this.ref)));
+      this.socket.emit('hello', {
+        ...this.#deps.hello(),
+        userId: this.#session.userId,
+        sessionId: this.#session.sessionId,
+        expiresInSeconds: this.#expiresInSeconds(),
+      });
+    } catch (error) {
+      if (!(error instanceof Fault)) this.#deps.onBug(error, { connectionId: this.ref.id, userId: this.ref.userId });
+      // Without its rooms the connection would miss messages silently; a new one may succeed.
+      this.socket.conn.close();
+    } finally {
+      this.#opening = undefined;
+    }
+  }
+
+  #dispatch(name: string, args: unknown[]): void {
+    const last = args.at(-1);
+    const ack = typeof last === 'function' ? (last as (answer: Answer<unknown>) => void) : undefined;
+    const input = args[0] === last && ack ? undefined : args[0];
+    if (this.#underWay >= LIMITS.operationsUnderWay) {
+      const fault = new Fault('rate_limited', `At most ${LIMITS.operationsUnderWay} operations at once`, {
+        retryAfterMs: 100,
+      });
+      ack?.({ ok: false, error: fault.toBody() });
+      return;
+    }
+    this.#underWay++;
+    const caller = this.#caller();
+    const work = this.#opening
+      ? this.#opening.then(() => this.#deps.call(name, input, caller))
+      : this.#deps.call(name, input, caller);
+    void work.then((answer) => {
+      this.#underWay--;
+      ack?.(answer);
+    });
+  }
+
+  #caller(): Caller {
+    return {
+      session: this.#session,
+      connectionId: this.ref.id,
+      origin: this.#origin,
+      requestId: randomUUID(),
+      queue: this.#queue,
+      onGone: (listener) => {
+        this.#goneListeners.add(listener);
+        return () => this.#goneListeners.delete(listener);
+      },
+      renewSession: (session) => {
+        this.#session = session;
+        this.#watchExpiry();
+      },
+    };
+  }
+
+  #expiresInSeconds(): number {
+    return Math.max(0, Math.round((this.#session.expiresAtMs - this.#deps.now()) / 1000));
+  }
+
+  #watchExpiry(): void {
+    clearTimeout(this.#expiry);
+    const leftMs = this.#session.expiresAtMs - this.#deps.now();
+    const noticeInMs = Math.max(0, leftMs - LIMITS.expiryNoticeMs);
+    this.#expiry = setTimeout(() => {
+      this.socket.emit('session:expiring', { expiresInSeconds: this.#expiresInSeconds() });
+      const closeInMs = Math.max(0, this.#session.expiresAtMs - this.#deps.now()) + LIMITS.expiryGraceMs;
+      this.#expiry = setTimeout(() => this.close('expired'), closeInMs).unref();
+    }, noticeInMs).unref();
+  }
+
+  #ended(): void {
+    clearTimeout(this.#expiry);
+    for (const listener of this.#goneListeners) listener();
+    for (const hook of this.#deps.hooks) hook.disconnected?.(this.ref);
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Socket.IO on the server's HTTP port: who may connect, one `Connection` per socket, typed rooms, sessions that end,
+ * and an orderly drain.
+ */
+import type { Server as HttpServer } from 'node:http';
+import { Server, type Socket } from 'socket.io';
+import { LIMITS, userRoom, type Call, type EventMap, type Rooms, type Session } from '../protocol/index.ts';
+import { AddressCap } from './address-cap.ts';
+import { Connection, type CloseReason, type ConnectionHook } from './connection.ts';
+import { FanOutAdapter } from './fan-out-adapter.ts';
+import { createHandshake, originOf } from './handshake.ts';
+import { createSocketRooms } from './socket-rooms.ts';
+
+export interface GatewayOptions<E extends EventMap> {
+  httpServer: HttpServer;
+  events: E;
+  checkEvents: boolean;
+  protocolVersion: number;
+  serverId: string;
+  trustedHops: number;
+  /** Whether a browser page of this origin may connect; requests without an Origin are not from a page. */
+  allowsOrigin: (origin: string) => boolean;
+  /** Multiplies the connection caps; 0 switches them off. */
+  capScale: number;
+  now: () => number;
+}
+
+/** What the gateway serves once the features stand. */
+export interface GatewayService {
+  call: Call;
+  authenticate: (accessToken: string) => Promise<Session>;
+  hooks: readonly ConnectionHook[];
+  onBug: (error: unknown, fields?: Record<string, unknown>) => void;
+}
+
+export interface Gateway<E extends EventMap> {
+  /** Features emit through this from their construction on. */
+  rooms: Rooms<E>;
+  /** Opens the doors: call it once, before the HTTP server listens. */
+  serve(service: GatewayService): void;
+  /** Ends the sockets of sessions on this node. */
+  closeSessions(userId: string, sessionIds: readonly string[], reason: CloseReason): void;
+  connectionCount(): number;
+  roomCount(): number;
+  /** Tells everyone, then closes the transports over `LIMITS.drainMs`; clients reconnect elsewhere by themselves. */
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function createGateway<E extends EventMap>(options: GatewayOptions<E>): Gateway<E> {
+  const cap = (base: number): number => (options.capScale === 0 ? Infinity : base * options.capScale);
+  const addresses = new AddressCap(cap(LIMITS.connectionsPerIp));
+  const io = new Server({
+    adapter: FanOutAdapter,
+    serveClient: false,
+    maxHttpBufferSize: LIMITS.packetBytes,
+    pingInterval: LIMITS.pingIntervalMs,
+    pingTimeout: LIMITS.pingTimeoutMs,
+    connectTimeout: LIMITS.connectTimeoutMs,
+    perMessageDeflate: false,
+    httpCompression: false,
+    cors: {
+      origin: (origin, done) => done(null, origin === undefined || options.allowsOrigin(origin)),
+      credentials: true,
+    },
+    // CORS settings do not gate websockets, so origins are checked here for both transports.
+    allowRequest: (request, done) => {
+      const { origin } = request.headers;
+      if (origin !== undefined && !options.allowsOrigin(origin)) return done('origin not allowed', false);
+      const isNew = !new URL(request.url ?? '/', 'http://localhost').searchParams.has('sid');
+      if (isNew && !addresses.allows(originOf(request, options.trustedHops).ip)) {
+        return done('too many connections', false);
+      }
+      done(null, true);
+    },
+  });
+  const namespace = io.of('/');
+  const adapter = namespace.adapter as unknown as FanOutAdapter;
+  const rooms = createSocketRooms(namespace, options.events, { checkEvents: options.checkEvents });
+  const connections = new Map<string, Connection>();
+  let draining = false;
+
+  io.engine.on('connection', (transport: { request: Parameters<typeof originOf>[0]; once: Socket['once'] }) => {
+    const { ip } = originOf(transport.request, options.trustedHops);
+    addresses.add(ip);
+    transport.once('close', () => addresses.remove(ip));
+  });
+
+  function serve(service: GatewayService): void {
+    namespace.use(
+      createHandshake({
+        authenticate: service.authenticate,
+        protocolVersion: options.protocolVersion,
+        connectionsOf: (userId) => rooms.size(userRoom(userId)),
+        maxConnectionsPerUser: cap(LIMITS.connectionsPerUser),
+        onBug: service.onBug,
+      }),
+    );
+    namespace.on('connection', (socket) => {
+      const { session } = socket.data as { session: Session };
+      void socket.join(userRoom(session.userId));
+      const connection = new Connection(socket, session, originOf(socket.request, options.trustedHops), {
+        call: service.call,
+        hooks: service.hooks,
+        hello: () => ({ protocol: options.protocolVersion, serverId: options.serverId, limits: LIMITS }),
+        onBug: service.onBug,
+        now: options.now,
+      });
+      connections.set(socket.id, connection);
+      socket.on('disconnect', () => connections.delete(socket.id));
+      if (draining) socket.conn.close();
+    });
+    io.attach(options.httpServer);
+  }
+
+  function closeSessions(userId: string, sessionIds: readonly string[], reason: CloseReason): void {
+    for (const id of adapter.rooms.get(userRoom(userId)) ?? []) {
+      const connection = connections.get(id);
+      if (connection && sessionIds.includes(connection.session.sessionId)) connection.close(reason);
+    }
+  }
+
+  async function drain(): Promise<void> {
+    draining = true;
+    adapter.flush();
+    const ends = [...connections.values()].map((connection) => {
+      const inMs = Math.floor(Math.random() * LIMITS.drainMs);
+      connection.socket.emit('server:draining', { reconnectInMs: inMs });
+      return new Promise<void>((resolve) => {
+        connection.socket.once('disconnect', () => resolve());
+        setTimeout(() => connection.socket.conn.close(), inMs);
+      });
+    });
+    await Promise.race([
+      Promise.all(ends),
+      new Promise((resolve) => setTimeout(resolve, LIMITS.drainMs + 2_000).unref()),
+    ]);
+  }
+
+  return {
+    rooms,
+    serve,
+    closeSessions,
+    connectionCount: () => connections.size,
+    roomCount: () => adapter.rooms.size,
+    drain,
+    async close() {
+      adapter.flush();
+      await io.close();
+    },
+  };
+}
