@@ -36,13 +36,10 @@ export function checkShape(value: unknown, maxDepth: number, maxBytes: number): 
 /** UTF-8 length of `text`; exact only where it decides whether `budget` is kept, because most texts are far below it. */
 export function utf8Length(text: string, budget = 0): number {
   if (text.length * 3 <= budget) return text.length;
-  let bytes = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (unit < 0x80) continue;
-    bytes += 1;
-    const isPair = unit >= 0xd800 && unit < 0xdc00 && i + 1 < text.length;
-    if (unit >= 0x800 && !isPair && !(unit >= 0xdc00 && unit < 0xe000)) bytes += 1;
+  let bytes = 0;
+  for (const character of text) {
+    const point = character.codePointAt(0) ?? 0;
+    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x1_0000 ? 3 : 4;
   }
   return bytes;
 }
