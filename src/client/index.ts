@@ -1,0 +1,16 @@
+/** The SDK that front ends import. */
+export { connect, type AtelierClient, type ConnectOptions, type OnceOptions } from './client.ts';
+export { AtelierError } from './atelier-error.ts';
+export type { CallOptions } from './requests.ts';
+export type { SocketSettings, TokenReason, TokenSource } from './connection.ts';
+export type { Timings } from './timings.ts';
+export type {
+  Chat,
+  ClientEvents,
+  ClientState,
+  Hello,
+  Message,
+  OperationInput,
+  OperationName,
+  OperationOutput,
+} from './operations.ts';

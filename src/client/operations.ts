@@ -1,0 +1,84 @@
+/** What the server offers, as types, and which operations may be sent twice. Nothing of the server is loaded. */
+import type { AtelierContract, AtelierEvents } from '../features/registry.ts';
+import type { EventData, Input, Output } from '../protocol/operation.ts';
+
+/** Operations that a signed-in socket can call. */
+export type OperationName = {
+  [K in keyof AtelierContract]: AtelierContract[K]['auth'] extends 'user' ? K : never;
+}[keyof AtelierContract];
+
+/** Operations that make something and take a `clientId`. */
+export type CreatingOperation = {
+  [K in OperationName]: string extends keyof Input<AtelierContract[K]>
+    ? never
+    : 'clientId' extends keyof Input<AtelierContract[K]>
+      ? K
+      : never;
+}[OperationName];
+
+/** The input of an operation; a `clientId` may be left out, then the SDK makes one. */
+export type OperationInput<K extends OperationName> = K extends CreatingOperation
+  ? Omit<Input<AtelierContract[K]>, 'clientId'> & { clientId?: string }
+  : Input<AtelierContract[K]>;
+
+export type OperationOutput<K extends OperationName> = Output<AtelierContract[K]>;
+
+type ServerEvents = { [K in keyof AtelierEvents]: EventData<AtelierEvents[K]> };
+
+export type ServerEvent<K extends keyof ServerEvents> = ServerEvents[K];
+export type Hello = ServerEvent<'hello'>;
+export type Chat = ServerEvent<'chat:created'>['chat'];
+export type Message = ServerEvent<'message:created'>['message'];
+
+type Finished = ServerEvent<'ai:finished'>;
+
+/** What `client.on` hears: the server's events, in order and without gaps where they have positions, and the SDK's own. */
+export interface ClientEvents extends Omit<ServerEvents, 'ai:finished'> {
+  /** `usage` and `stopReason` are missing when the answer ended while the client was away. */
+  'ai:finished': Pick<Finished, 'streamId' | 'message'> & Partial<Pick<Finished, 'usage' | 'stopReason'>>;
+  /** Events up to `position` (a rev) will not come: read the chat again with `message:list`. */
+  'chat:reset': { chatId: string; position: number };
+  /** `error` says why the client closed, when it was not by `close()`. */
+  state: { state: ClientState; error?: Error };
+}
+
+export type ClientState = 'connecting' | 'ready' | 'reconnecting' | 'closed';
+
+const CREATING: Record<CreatingOperation, true> = { 'message:send': true, 'chat:create': true, 'ai:prompt': true };
+
+/** Reading, or setting something to a stated value: twice is the same as once. */
+const REPEATABLE: ReadonlySet<string> = new Set<OperationName>([
+  'auth:me',
+  'auth:refresh',
+  'user:search',
+  'user:profile',
+  'chat:list',
+  'chat:get',
+  'chat:join',
+  'chat:leave',
+  'chat:heads',
+  'chat:sync',
+  'message:list',
+  'presence:set',
+  'presence:get',
+  'presence:watch',
+  'ai:resume',
+  'ai:stop',
+]);
+
+/** Whether an operation whose outcome is unknown may be sent again. */
+export function isRepeatable(name: string, input: object): boolean {
+  return REPEATABLE.has(name) || ('clientId' in input && typeof input.clientId === 'string');
+}
+
+/** The input as it is sent: with a `clientId` where the operation takes one. */
+export function withClientId(name: string, input: object): object {
+  if (!Object.hasOwn(CREATING, name) || ('clientId' in input && input.clientId !== undefined)) return input;
+  return { ...input, clientId: makeClientId() };
+}
+
+/** 128 random bits. `crypto.randomUUID` does not exist on pages without TLS. */
+function makeClientId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
