@@ -67,7 +67,7 @@ export const authContract = {
     output: Tokens,
     auth: 'public',
     rate: 'anonymous',
-    http: { route: 'POST /api/auth/refresh-token', flat: true, only: true },
+    http: { route: 'POST /api/auth/refresh-token', flat: true, only: true, bearer: 'refreshToken' },
     doc: 'A new pair for a refresh token, in the body or as `Authorization: Bearer`. The same token within 20 s gets the same successor; an older one revokes the session and closes its sockets.',
   }),
   'auth:logout': operation({

@@ -1,0 +1,92 @@
+/** Access tokens: JWT HS256. The first secret signs, all of them verify, told apart by `kid`, so that secrets can be changed without signing anybody out. */
+import { createHash, createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
+import jwt from 'jsonwebtoken';
+import { z } from 'zod';
+import { Fault, Id, type Session } from '../../protocol/index.ts';
+
+const ISSUER = 'atelier';
+const AUDIENCE = 'atelier';
+const ALGORITHM = 'HS256';
+
+/** jsonwebtoken accepts a token without `exp` and a `sub` that is an object, so every claim is checked here. */
+const Claims = z.strictObject({
+  iss: z.literal(ISSUER),
+  aud: z.literal(AUDIENCE),
+  sub: Id,
+  sid: Id,
+  jti: z.string().min(16).max(64),
+  typ: z.literal('access'),
+  iat: z.int().min(0),
+  exp: z.int().min(0),
+});
+
+export interface AccessTokens {
+  /** A token that ends after the configured time, or at `latestMs` if that is sooner. */
+  sign(userId: string, sessionId: string, latestMs: number): { accessToken: string; expiresInSeconds: number };
+  /** The session that a token speaks for. Throws `unauthenticated`. Whether the session lives is not its business. */
+  verify(accessToken: string): Session;
+}
+
+/** `secrets`: newest first, at least one. */
+export function createAccessTokens(secrets: readonly string[], lifeSeconds: number, now: () => number): AccessTokens {
+  // As a string or buffer a key would be tried as a public key first, at 750 µs for every token.
+  const keys = new Map<string, KeyObject>(
+    secrets.map((secret) => [kidOf(secret), createSecretKey(Buffer.from(secret, 'utf8'))]),
+  );
+  const [current] = keys;
+  if (!current) throw new Error('createAccessTokens needs a secret');
+  const [keyid, signingKey] = current;
+
+  return {
+    sign(userId, sessionId, latestMs) {
+      const iat = Math.floor(now() / 1000);
+      const exp = Math.min(iat + lifeSeconds, Math.floor(latestMs / 1000));
+      const claims: z.input<typeof Claims> = {
+        iss: ISSUER,
+        aud: AUDIENCE,
+        sub: userId,
+        sid: sessionId,
+        jti: randomBytes(12).toString('base64url'),
+        typ: 'access',
+        iat,
+        exp,
+      };
+      return {
+        accessToken: jwt.sign(claims, signingKey, { algorithm: ALGORITHM, keyid }),
+        expiresInSeconds: exp - iat,
+      };
+    },
+
+    verify(accessToken) {
+      const kid = jwt.decode(accessToken, { complete: true })?.header.kid;
+      const key = kid === undefined ? undefined : keys.get(kid);
+      if (!key) throw refused();
+      const { sub, sid, exp } = claimsOf(accessToken, key, now());
+      return { userId: sub, sessionId: sid, expiresAtMs: exp * 1000 };
+    },
+  };
+}
+
+function claimsOf(token: string, key: KeyObject, nowMs: number): z.output<typeof Claims> {
+  let payload: unknown;
+  try {
+    payload = jwt.verify(token, key, {
+      algorithms: [ALGORITHM],
+      issuer: ISSUER,
+      audience: AUDIENCE,
+      clockTimestamp: nowMs / 1000,
+    });
+  } catch (cause) {
+    if (cause instanceof jwt.TokenExpiredError) throw new Fault('unauthenticated', 'The access token has expired');
+    throw refused();
+  }
+  const claims = Claims.safeParse(payload);
+  if (!claims.success) throw refused();
+  return claims.data;
+}
+
+const refused = (): Fault => new Fault('unauthenticated', 'The access token is not valid');
+
+/** Names a secret without telling anything that a token's signature does not. */
+const kidOf = (secret: string): string =>
+  createHash('sha256').update(`atelier/kid|${secret}`).digest('base64url').slice(0, 11);

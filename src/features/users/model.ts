@@ -1,0 +1,87 @@
+/** How people are stored, and the two views of them that leave the server. */
+import { mongo, Schema, type Connection, type Model, type Types } from 'mongoose';
+import { Fault } from '../../protocol/index.ts';
+import type { Profile, User } from './contract.ts';
+
+export interface UserRecord {
+  _id: Types.ObjectId;
+  name: string;
+  username?: string;
+  /** Lower-case. */
+  email?: string;
+  /** E.164. */
+  phoneNumber?: string;
+  /** What `auth` made of the password. Only `credentials` reads it. */
+  password?: string;
+  /** The folded name from its first word on, from its second word on, and so forth: what `user:search` looks through. */
+  searchKeys: string[];
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+/** A record as it is read everywhere but in `credentials`. */
+export type PublicRecord = Omit<UserRecord, 'password' | 'searchKeys'>;
+
+/** Reads never carry the password along. */
+export const PUBLIC_FIELDS = { password: 0, searchKeys: 0 } as const;
+
+export function createUserModel(connection: Connection): Model<UserRecord> {
+  const schema = new Schema<UserRecord>(
+    {
+      name: { type: String, required: true },
+      username: String,
+      email: String,
+      phoneNumber: String,
+      password: { type: String, select: false },
+      searchKeys: { type: [String], required: true },
+      createdAt: { type: Date, required: true },
+      updatedAt: { type: Date, required: true },
+    },
+    { versionKey: false },
+  );
+  for (const field of ['username', 'email', 'phoneNumber'] as const) {
+    schema.index(
+      { [field]: 1 },
+      { unique: true, name: field, partialFilterExpression: { [field]: { $exists: true } } },
+    );
+  }
+  schema.index({ searchKeys: 1 }, { name: 'search' });
+  return connection.model<UserRecord>('User', schema, 'users');
+}
+
+export const avatarUrlOf = (userId: string): string => `/api/users/${userId}/avatar`;
+
+/** What everybody may see. */
+export function publicUser(record: PublicRecord): User {
+  const id = String(record._id);
+  return {
+    id,
+    name: record.name,
+    ...(record.username === undefined ? {} : { username: record.username }),
+    avatarUrl: avatarUrlOf(id),
+  };
+}
+
+/** What only oneself may see. */
+export function profileOf(record: PublicRecord): Profile {
+  return {
+    ...publicUser(record),
+    ...(record.email === undefined ? {} : { email: record.email }),
+    ...(record.phoneNumber === undefined ? {} : { phoneNumber: record.phoneNumber }),
+    createdAt: record.createdAt.toISOString(),
+  };
+}
+
+const TAKEN: Record<string, string> = {
+  username: 'This username is taken',
+  email: 'There is an account with this e-mail address',
+  phoneNumber: 'There is an account with this phone number',
+};
+
+/** A unique index refused a write: `conflict`, naming the field. Anything else is passed on. */
+export function conflictOf(error: unknown): unknown {
+  if (!(error instanceof mongo.MongoServerError) || error.code !== 11_000) return error;
+  const field = Object.keys((error['keyPattern'] as Record<string, unknown> | undefined) ?? {})[0] ?? '';
+  const message = TAKEN[field];
+  return message ? new Fault('conflict', message, { detail: [{ path: field, message }] }) : error;
+}
