@@ -169,7 +169,8 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
     }
     const own = await this.message(chatId, row._id);
     this.#ends.delete(chatId.toHexString());
-    if (own) return { kind: 'done', value: own };
+    // A write that was thought lost had arrived; nobody has told of it yet.
+    if (own) return { kind: 'done', value: this.recovered(row, own) };
     if (index !== REV_INDEX) throw new Error(`Unexpected unique index ${index}`);
     row.raced = true;
     return { kind: 'again' };
