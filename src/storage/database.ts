@@ -64,10 +64,11 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
     throw error;
   }
   const { connection } = mongoose;
-  connection.on('disconnected', () => closing || log.warn('The database is out of reach'));
-  connection.on('reconnected', () => log.info('The database is back'));
-
   let closing: Promise<void> | undefined;
+  connection.on('disconnected', () => {
+    if (!closing) log.warn('The database is out of reach');
+  });
+  connection.on('reconnected', () => log.info('The database is back'));
   const failed = new Promise<Error>((resolve) => {
     void engine?.exited.then((error) => {
       if (!closing) resolve(error ?? new Error('the embedded database has ended by itself'));

@@ -1,0 +1,126 @@
+/** The checked environment. All mistakes are reported at once, by the names of their variables and without their values. */
+import type { z } from 'zod';
+import { VARIABLES, type VariableName } from './variables.ts';
+
+export interface Problem {
+  variable: string;
+  message: string;
+}
+
+/** The environment cannot be used; the process should end with code 78. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super(
+      [
+        'The configuration cannot be used:',
+        ...problems.map((problem) => `  ${problem.variable} ${problem.message}`),
+      ].join('\n'),
+    );
+    this.problems = problems;
+  }
+}
+
+type Camel<S extends string> = S extends `${infer Head}_${infer Rest}`
+  ? `${Lowercase<Head>}${Capitalize<Camel<Rest>>}`
+  : Lowercase<S>;
+
+type Checked = { -readonly [K in VariableName as Camel<K>]: z.output<(typeof VARIABLES)[K]['schema']> };
+
+/** Each variable by its name in camel case, and what follows from them. */
+export interface Config extends Omit<Checked, 'publicUrl' | 'allowedOrigins' | 'otpProvider'> {
+  production: boolean;
+  /** Without a closing slash. Where it is not set and PORT is 0, its port is only known once the server listens. */
+  publicUrl: string;
+  allowedOrigins: readonly string[];
+  /** Pages of any port of localhost may use the server as well. */
+  allowLocalhostOrigins: boolean;
+  /** `off`: phone codes are unavailable. */
+  otpProvider: 'console' | 'twilio-messages' | 'off';
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Throws `ConfigError` with every problem. An empty variable counts as one that is not set. */
+export function loadConfig(env: Environment): Config {
+  const problems: Problem[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [name, { schema }] of Object.entries(VARIABLES)) {
+    const text = env[name]?.trim();
+    const result = schema.safeParse(text === '' ? undefined : text);
+    if (result.success) values[camelCase(name)] = result.data;
+    else problems.push({ variable: name, message: result.error.issues[0]?.message ?? 'is not valid' });
+  }
+  const faulty = new Set(problems.map(({ variable }) => variable));
+  const checked = values as unknown as Checked;
+  problems.push(...crossCheck(checked).filter(({ variable }) => !faulty.has(variable)));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return derive(checked);
+}
+
+const camelCase = (name: string): string =>
+  name.toLowerCase().replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+
+/** What is wrong between variables. Values of faulty ones are missing here. */
+function crossCheck(config: Checked): Problem[] {
+  const problems: Problem[] = [];
+  const demand = (wrong: boolean, variable: VariableName, message: string): void => {
+    if (wrong) problems.push({ variable, message });
+  };
+  if (config.nodeEnv === 'production') {
+    for (const [variable, secret] of [
+      ['JWT_SECRET', config.jwtSecret],
+      ['AUTH_PEPPER', config.authPepper],
+    ] as const) {
+      const weakness = weaknessOf(secret);
+      if (weakness) problems.push({ variable, message: weakness });
+    }
+    const same = config.jwtSecret !== undefined && config.jwtSecret === config.authPepper;
+    demand(same, 'AUTH_PEPPER', 'must not be the same as JWT_SECRET');
+    demand(config.rateLimitScale === 0, 'RATE_LIMIT_SCALE', 'must not be 0 in production');
+  }
+  const noKey = config.aiProvider === 'anthropic' && config.anthropicApiKey === undefined;
+  demand(noKey, 'ANTHROPIC_API_KEY', 'must be set when AI_PROVIDER is anthropic');
+  if (config.otpProvider === 'twilio-messages') {
+    const because = 'must be set when OTP_PROVIDER is twilio-messages';
+    demand(config.twilioAccountSid === undefined, 'TWILIO_ACCOUNT_SID', because);
+    demand(config.twilioAuthToken === undefined, 'TWILIO_AUTH_TOKEN', because);
+    demand(!hasSender(config), 'TWILIO_FROM', `(or TWILIO_WHATSAPP_FROM) ${because}`);
+  }
+  return problems;
+}
+
+const SECRET_LENGTH = 32;
+/** Texts that stand in examples. A random secret does not contain them but by a chance of one in billions. */
+const PLACEHOLDER =
+  /change[-_ ]?(me|this|it)|replace[-_ ]?(me|this)|placeholder|^(your|example|default|todo|insert)[-_ ]/i;
+/** 32 random characters, even hexadecimal ones, have more different ones than this. */
+const DIFFERENT_CHARACTERS = 8;
+
+function weaknessOf(secret: string | undefined): string | undefined {
+  if (secret === undefined) return 'must be set in production';
+  if (secret.length < SECRET_LENGTH) return `must have at least ${SECRET_LENGTH} characters in production`;
+  if (PLACEHOLDER.test(secret)) return 'is a placeholder; production needs a random secret';
+  if (new Set(secret).size < DIFFERENT_CHARACTERS) return 'is too easy to guess; production needs a random secret';
+  return undefined;
+}
+
+const hasSender = (config: Checked): boolean =>
+  config.twilioFrom !== undefined || config.twilioWhatsappFrom !== undefined;
+
+function derive(checked: Checked): Config {
+  const production = checked.nodeEnv === 'production';
+  const publicUrl = checked.publicUrl ?? `http://localhost:${checked.port}`;
+  const twilioIsSet =
+    checked.twilioAccountSid !== undefined && checked.twilioAuthToken !== undefined && hasSender(checked);
+  return {
+    ...checked,
+    production,
+    publicUrl,
+    allowedOrigins: checked.allowedOrigins ?? [new URL(publicUrl).origin],
+    allowLocalhostOrigins: !production && checked.allowedOrigins === undefined,
+    otpProvider: checked.otpProvider ?? (twilioIsSet ? 'twilio-messages' : production ? 'off' : 'console'),
+  };
+}

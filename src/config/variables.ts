@@ -1,0 +1,262 @@
+/**
+ * Every variable of the environment, declared once: what it takes, what it means, what it is without being set.
+ * The check at the start, the messages about mistakes and `.env.example` all come from here.
+ */
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+export interface Variable<S extends z.ZodType = z.ZodType> {
+  group: Group;
+  /** From the variable's text, or from undefined where it is not set. */
+  schema: S;
+  /** For `.env.example`: what it does, in whole sentences. */
+  doc: string;
+  /** What it is without being set, in the form of the file; empty when it then has no value. */
+  fallback: string;
+}
+
+export type Group = 'Server' | 'Storage' | 'Accounts' | 'Assistant' | 'Phone codes' | 'Limits' | 'Logs and metrics';
+
+const variable = <S extends z.ZodType>(group: Group, schema: S, fallback: string, doc: string): Variable<S> => ({
+  group,
+  schema,
+  doc,
+  fallback,
+});
+
+const integer = (min: number, max: number, fallback: number): z.ZodType<number, string | undefined> =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
+    .prefault(String(fallback));
+
+const decimal = (min: number, max: number, fallback: number): z.ZodType<number, string | undefined> =>
+  z
+    .string()
+    .regex(/^\d{1,9}(\.\d{1,9})?$/, `must be a number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be a number from ${min} to ${max}`)
+    .prefault(String(fallback));
+
+const choice = <const T extends readonly [string, ...string[]]>(values: T) =>
+  z.enum(values, { error: `must be one of ${values.join(', ')}` });
+
+const path = z.string().transform((value) => resolve(value));
+
+/** A URL of one of the schemes, without its closing slashes. */
+const url = (schemes: readonly string[]) =>
+  z
+    .string()
+    .refine((value) => isUrl(value, schemes), `must be a URL that starts with ${schemes.map(withSlashes).join(' or ')}`)
+    .transform((value) => value.replace(/\/+$/, ''));
+
+const withSlashes = (scheme: string): string => `${scheme}://`;
+
+function isUrl(value: string, schemes: readonly string[]): boolean {
+  // Several hosts, as MongoDB's URIs have, are not a URL to the parser.
+  const [scheme, rest] = value.split('://', 2);
+  if (scheme === undefined || !schemes.includes(scheme) || !rest) return false;
+  return !scheme.startsWith('http') || URL.canParse(value);
+}
+
+const list = z.string().transform((value) =>
+  value
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== ''),
+);
+
+const origins = list
+  .refine(
+    (values) => values.every((value) => isUrl(value, ['http', 'https']) && /^\/?$/.test(new URL(value).pathname)),
+    'must be origins separated by commas, as https://app.example.com',
+  )
+  .transform((values) => values.map((value) => new URL(value).origin));
+
+const countries = list
+  .transform((values) => values.map((value) => value.toUpperCase()))
+  .refine(
+    (values) => values.every((value) => /^[A-Z]{2}$/.test(value)),
+    'must be two-letter country codes separated by commas, as DE,US',
+  );
+
+const phone = z.string().regex(/^\+[1-9]\d{5,14}$/, 'must be a phone number in E.164 form, as +14155550100');
+const sender = z
+  .string()
+  .regex(
+    /^(\+[1-9]\d{5,14}|MG[0-9a-fA-F]{32}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11})$/,
+    'must be a phone number in E.164 form, a messaging service (MG…) or a name of at most 11 letters and digits',
+  );
+
+export const VARIABLES = {
+  NODE_ENV: variable(
+    'Server',
+    choice(['development', 'test', 'production']).default('development'),
+    'development',
+    'development, test or production. Production demands JWT_SECRET and AUTH_PEPPER, hides error details and switches the development outbox off.',
+  ),
+  PORT: variable('Server', integer(0, 65_535, 3000), '3000', 'Port to listen on; 0 takes a free one.'),
+  HOST: variable(
+    'Server',
+    z.string().default('127.0.0.1'),
+    '127.0.0.1',
+    'Address to listen on. 127.0.0.1 is reached from this machine only; 0.0.0.0 from everywhere.',
+  ),
+  PUBLIC_URL: variable(
+    'Server',
+    url(['http', 'https']).optional(),
+    '',
+    'The address that browsers use, as https://atelier.example.com. Without it http://localhost:<PORT>.',
+  ),
+  ALLOWED_ORIGINS: variable(
+    'Server',
+    origins.optional(),
+    '',
+    'Origins whose pages may use this server, separated by commas. Without it the origin of PUBLIC_URL and, off production, every localhost origin.',
+  ),
+  TRUST_PROXY_HOPS: variable(
+    'Server',
+    integer(0, 10, 0),
+    '0',
+    'Number of proxies in front that set X-Forwarded-For. With 0 the header is not believed.',
+  ),
+  DATA_DIR: variable(
+    'Storage',
+    path.prefault('./data'),
+    './data',
+    'Directory of the embedded database and, off production, of the generated secrets.',
+  ),
+  MONGODB_URI: variable(
+    'Storage',
+    url(['mongodb', 'mongodb+srv']).optional(),
+    '',
+    'A MongoDB (5.0 or newer), as mongodb://127.0.0.1:27017/atelier. Without it the embedded database in DATA_DIR.',
+  ),
+  REDIS_URL: variable(
+    'Storage',
+    url(['redis', 'rediss']).optional(),
+    '',
+    'A Redis, as redis://127.0.0.1:6379. Needed when more than one node runs; without it one process owns DATA_DIR.',
+  ),
+  JWT_SECRET: variable(
+    'Accounts',
+    z.string().optional(),
+    '',
+    'Signs access tokens: at least 32 random characters (openssl rand -base64 48). Required in production; else generated once into DATA_DIR.',
+  ),
+  AUTH_PEPPER: variable(
+    'Accounts',
+    z.string().optional(),
+    '',
+    'Goes into every password hash and phone code: at least 32 random characters. Required in production; else generated once into DATA_DIR. Changing it makes all passwords invalid.',
+  ),
+  ACCESS_TOKEN_SECONDS: variable(
+    'Accounts',
+    integer(30, 86_400, 900),
+    '900',
+    'Life of an access token in seconds. A revoked session ends at once in any case.',
+  ),
+  REFRESH_TOKEN_DAYS: variable(
+    'Accounts',
+    integer(1, 365, 30),
+    '30',
+    'A session ends after so many days, whatever happens in it, and after 7 days without use.',
+  ),
+  AI_PROVIDER: variable(
+    'Assistant',
+    choice(['auto', 'anthropic', 'demo']).default('auto'),
+    'auto',
+    'Who answers as the assistant: anthropic, demo (no account needed) or auto (anthropic when there is a key, else demo).',
+  ),
+  ANTHROPIC_API_KEY: variable('Assistant', z.string().optional(), '', 'The key of the Anthropic API.'),
+  ANTHROPIC_BASE_URL: variable(
+    'Assistant',
+    url(['http', 'https']).optional(),
+    '',
+    "Another address of the Anthropic API, as a gateway's. Without it Anthropic's own.",
+  ),
+  AI_MODEL: variable(
+    'Assistant',
+    z.string().max(200).optional(),
+    '',
+    "The model's name. Without it the provider's usual one.",
+  ),
+  OTP_PROVIDER: variable(
+    'Phone codes',
+    choice(['console', 'twilio-messages']).optional(),
+    '',
+    'How phone codes are sent: twilio-messages, or console (printed, for development). Without it twilio-messages when its variables are set, else console off production, else not at all.',
+  ),
+  OTP_COUNTRIES: variable(
+    'Phone codes',
+    countries.optional(),
+    '',
+    'Countries whose numbers are served, as DE,AT,CH. Without it all.',
+  ),
+  OTP_HOURLY_CAP: variable(
+    'Phone codes',
+    integer(1, 1_000_000, 1000),
+    '1000',
+    'At most so many codes are sent per hour altogether, whoever asks: the bound on what abuse can cost.',
+  ),
+  TWILIO_ACCOUNT_SID: variable(
+    'Phone codes',
+    z
+      .string()
+      .regex(/^AC[0-9A-Za-z]+$/, 'must be an account SID, which starts with AC')
+      .optional(),
+    '',
+    "Twilio's account SID (AC…).",
+  ),
+  TWILIO_AUTH_TOKEN: variable('Phone codes', z.string().optional(), '', "Twilio's auth token."),
+  TWILIO_FROM: variable(
+    'Phone codes',
+    sender.optional(),
+    '',
+    'Sender of SMS: a number in E.164 form, a messaging service (MG…) or an alphanumeric sender.',
+  ),
+  TWILIO_WHATSAPP_FROM: variable(
+    'Phone codes',
+    z
+      .string()
+      .transform((value) => value.replace(/^whatsapp:/, ''))
+      .pipe(phone)
+      .optional(),
+    '',
+    'Sender of WhatsApp messages: a number in E.164 form.',
+  ),
+  TWILIO_BASE_URL: variable(
+    'Phone codes',
+    url(['http', 'https']).optional(),
+    '',
+    "Another address of Twilio's API, for tests. Without it Twilio's own.",
+  ),
+  RATE_LIMIT_SCALE: variable(
+    'Limits',
+    decimal(0, 1_000_000, 1),
+    '1',
+    'Multiplies every rate limit and the connection caps. 0 switches them off, which production refuses.',
+  ),
+  LOG_LEVEL: variable(
+    'Logs and metrics',
+    choice(['debug', 'info', 'warn', 'error']).default('info'),
+    'info',
+    'The least important lines that are written: debug, info, warn or error.',
+  ),
+  LOG_DIR: variable(
+    'Logs and metrics',
+    path.optional(),
+    '',
+    'Directory for log files too, rotated at 10 MiB, ten of them kept. Without it only standard output.',
+  ),
+  METRICS_TOKEN: variable(
+    'Logs and metrics',
+    z.string().min(16, 'must have at least 16 characters').optional(),
+    '',
+    'Bearer token that /metrics asks for. Without it only this machine may read them.',
+  ),
+} as const satisfies Record<string, Variable>;
+
+export type VariableName = keyof typeof VARIABLES;
