@@ -71,6 +71,11 @@ export function isRepeatable(name: string, input: object): boolean {
   return REPEATABLE.has(name) || ('clientId' in input && typeof input.clientId === 'string');
 }
 
+/** What answers only at the end of long work (`wait: true`) may take this long, as on the server. */
+export const LONG_ANSWER_MS = 300_000;
+
+export const answersLate = (input: object): boolean => 'wait' in input && input.wait === true;
+
 /** The input as it is sent: with a `clientId` where the operation takes one. */
 export function withClientId(name: string, input: object): object {
   if (!Object.hasOwn(CREATING, name) || ('clientId' in input && input.clientId !== undefined)) return input;

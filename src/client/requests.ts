@@ -5,7 +5,7 @@
 import { LIMITS } from '../protocol/limits.ts';
 import { outcomeOf, type Send } from './answer.ts';
 import { AtelierError } from './atelier-error.ts';
-import { isRepeatable } from './operations.ts';
+import { answersLate, isRepeatable, LONG_ANSWER_MS } from './operations.ts';
 
 /** Leaves room under the server's limit for what the SDK itself asks. */
 export const UNDER_WAY_MAX = LIMITS.operationsUnderWay - 16;
@@ -23,9 +23,9 @@ export interface RequestsDeps {
   send: Send;
   /** Told of every success before its promise resolves. */
   onAnswer: (name: string, input: object, data: unknown) => void;
-  /** How long one attempt waits for its answer. */
+  /** How long one attempt waits for its answer; `LONG_ANSWER_MS` where the input says `wait: true`. */
   requestTimeoutMs: number;
-  /** How long a repeatable operation goes on by default. */
+  /** How long a repeatable operation goes on by default; at least one attempt. */
   retryForMs: number;
 }
 
@@ -43,6 +43,7 @@ interface Pending {
   name: string;
   input: object;
   repeatable: boolean;
+  attemptMs: number;
   /** Counts the times it was sent; answers of earlier ones count too. */
   attempts: number;
   underWay: boolean;
@@ -72,7 +73,7 @@ export function createRequests(deps: RequestsDeps): Requests {
       request.attemptTimer = setTimeout(() => {
         rest(request);
         flush();
-      }, deps.requestTimeoutMs);
+      }, request.attemptMs);
     }
     deps.send(request.name, request.input, (answer) => {
       if (!pending.has(request)) return;
@@ -107,7 +108,8 @@ export function createRequests(deps: RequestsDeps): Requests {
       const { signal } = options;
       if (signal?.aborted) return Promise.reject(signal.reason as Error);
       const repeatable = isRepeatable(name, input);
-      const timeoutMs = options.timeoutMs ?? (repeatable ? deps.retryForMs : deps.requestTimeoutMs);
+      const attemptMs = answersLate(input) ? LONG_ANSWER_MS : deps.requestTimeoutMs;
+      const timeoutMs = options.timeoutMs ?? (repeatable ? Math.max(attemptMs, deps.retryForMs) : attemptMs);
       return new Promise((resolve, reject) => {
         const settle = (): boolean => {
           clearTimeout(deadline);
@@ -119,6 +121,7 @@ export function createRequests(deps: RequestsDeps): Requests {
           name,
           input,
           repeatable,
+          attemptMs,
           attempts: 0,
           underWay: false,
           resolve(data) {
