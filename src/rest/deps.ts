@@ -1,0 +1,61 @@
+/** What the REST side needs from the rest of the server. */
+import type { Limits } from '../cluster/limits.ts';
+import type { Log } from '../observability/log.ts';
+import type { Call, Contract, EventMap, Session } from '../protocol/index.ts';
+
+export interface RestDeps {
+  contract: Contract;
+  /** For the documents. */
+  events: EventMap;
+  call: Call;
+  /** Rejects with `unauthenticated` when the token is not (or no longer) good. */
+  authenticate: (accessToken: string) => Promise<Session>;
+  limits: Pick<Limits, 'take'>;
+  log: Log;
+  metrics: RestMetrics;
+  /** A user's picture as SVG, or undefined when there is no such user. */
+  avatar: (userId: string) => Promise<string | undefined>;
+  streams: Streams;
+  /** What would have been sent by mail or phone; only off production, and only to this machine. */
+  outbox?: () => unknown[];
+  health: () => Promise<Health>;
+  isReady: () => Promise<boolean>;
+  metricsText: () => Promise<{ contentType: string; body: string }>;
+  /** Proxies in front that set X-Forwarded-For; 0 = none is believed. */
+  trustProxyHops: number;
+  allowedOrigins: (origin: string) => boolean;
+  production: boolean;
+  /** With one, `/metrics` wants it as bearer token; without, only this machine may read it. */
+  metricsToken?: string;
+  serverId: string;
+  /** Aborts when the server drains: event streams end then, and clients resume elsewhere. */
+  closing?: AbortSignal;
+  /** Between two comments that keep an idle event stream open; 15,000 ms if not given. */
+  heartbeatMs?: number;
+}
+
+export interface RestMetrics {
+  httpRequest: (request: { method: string; route: string; status: number; durationMs: number }) => void;
+}
+
+export interface Health {
+  status: 'ok' | 'degraded' | 'down';
+  message: string;
+  timestamp: string;
+  parts: unknown;
+}
+
+export interface Streams {
+  /**
+   * What a stream says from a text offset (UTF-16 units) on, until it ends or `signal` aborts. Its first step rejects
+   * with `not_found` for whoever is not a member of the stream's chat.
+   */
+  watch: (streamId: string, userId: string, offset: number, signal: AbortSignal) => AsyncIterable<StreamItem>;
+}
+
+export interface StreamItem {
+  event: 'started' | 'delta' | 'finished' | 'failed';
+  /** `<streamId>:<offset>`: where somebody who has seen this item goes on. */
+  id: string;
+  data: unknown;
+}

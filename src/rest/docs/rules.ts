@@ -1,0 +1,170 @@
+/**
+ * The promises of the protocol, one sentence or two each. Their ids title the tests that hold them, so an id is never
+ * given to another rule; a rule that no longer holds leaves a gap.
+ */
+import { LIMITS } from '../../protocol/index.ts';
+
+export interface RuleGroup {
+  title: string;
+  rules: Record<string, string>;
+}
+
+const seconds = (ms: number): string => `${ms / 1_000} s`;
+const kib = (bytes: number): string => `${bytes / 1_024} KiB`;
+
+export const RULES: RuleGroup[] = [
+  {
+    title: 'Operations and answers',
+    rules: {
+      'PR-1':
+        "Data has exactly the fields of the operation's output. Clients ignore fields that they do not know: data may grow within a version.",
+      'PR-2': 'An unknown operation is answered with `not_found`.',
+      'PR-3':
+        'Input has exactly the fields of the operation: an unknown field, `__proto__` included, a wrong type or a value out of bounds is `invalid`, whose `detail` lists `{ path, message }`.',
+      'PR-4': `Input nested deeper than ${LIMITS.jsonDepth} is \`invalid\`; input larger than the operation's limit (${kib(LIMITS.operationBytes)} unless stated) is \`too_large\`.`,
+      'PR-5':
+        'An error has one of the codes below and a message meant for people. A fault of the server is `internal` and says nothing of its cause.',
+      'PR-6': 'An operation that needs a signed-in caller is `unauthenticated` without one.',
+      'PR-7': `An operation that takes longer than its deadline (${seconds(LIMITS.operationTimeoutMs)} unless stated) is answered with \`timeout\`, and its outcome is unknown; work for a caller who has gone is given up where nothing durable is under way.`,
+      'PR-8':
+        'Operations of one socket on the same thing are handled in the order they were sent; operations on different things do not wait for each other.',
+      'PR-9':
+        'Every operation is answered exactly once, whatever happens to it; one that was sent without an acknowledgement callback is handled all the same.',
+      'PR-10': `At most ${LIMITS.operationsUnderWay} operations of one socket are under way; more are \`rate_limited\`.`,
+      'PR-11': 'A thing that the caller may not know of is `not_found`, never `forbidden`.',
+      'PR-12': '`rate_limited` carries `retryAfterMs`.',
+      'PR-13': 'No input, however malformed, ends the process or disturbs another client.',
+      'PR-14':
+        'An operation that creates something takes a `clientId`: a repetition with the same one gets the first outcome, also when its other input differs.',
+      'PR-15': 'A list is `{ items, next }`; `next` is the `cursor` of the next page, or null on the last.',
+    },
+  },
+  {
+    title: 'Connection',
+    rules: {
+      'PR-16':
+        'A refused connection hears `connect_error` whose `data` is `{ code, message }`, and is closed. A `protocol` that the server does not speak is `unsupported` with the versions it does.',
+      'PR-17':
+        "`hello` comes once per connection; from it on nothing of the user's rooms is missed. Operations sent before it wait for it.",
+      'PR-18': `A client that reads too slowly is cut off; its next \`hello\` says \`previousClose: "slow_consumer"\`, and it resumes like after any disconnect.`,
+      'PR-19': `A server that stops says \`server:draining\` and closes its connections within ${seconds(LIMITS.drainMs)}; clients connect again by themselves.`,
+      'PR-23': `One user has at most ${LIMITS.connectionsPerUser} connections, one address at most ${LIMITS.connectionsPerIp}.`,
+      'PR-24':
+        'A browser page connects only from an allowed origin; a request without an Origin is not a page and needs no permission but its token.',
+    },
+  },
+  {
+    title: 'Order and rooms',
+    rules: {
+      'PR-20':
+        'Events of one room reach every socket in the same order, text and binary alike, on every transport. Nothing is promised across rooms, nor between the answer to an operation and the event it causes.',
+      'PR-21': 'Who joins a room gets what is emitted from then on; who leaves has got everything emitted before.',
+      'PR-22': 'What a room hears in one turn of the server is written to a websocket at once.',
+      'PR-25': "Events of a room go to every socket in it, the sender's own too.",
+    },
+  },
+  {
+    title: 'Signing in and staying signed in',
+    rules: {
+      'AU-1': 'A wrong password and an unknown user get the same answer after the same work.',
+      'AU-2':
+        'After five failures in a row signing in is `rate_limited`, first for 5 minutes, then doubling up to an hour.',
+      'AU-3':
+        'A refresh token serves once: using it gives a new pair. The same token used again within 20 s gets the same successor, because two tabs race.',
+      'AU-4': 'Any later use of a spent refresh token revokes the whole session and closes its connections.',
+      'AU-5': 'Revoking or leaving a session closes its connections on every server with `session:closed`.',
+      'AU-6': `A connection hears \`session:expiring\` ${seconds(LIMITS.expiryNoticeMs)} before its token ends and is closed ${seconds(LIMITS.expiryGraceMs)} after, unless \`auth:refresh\` brought a newer token of the same user.`,
+      'AU-7': 'A password has 8 to 128 characters and is none of the commonest; nothing else is asked of it.',
+      'AU-8':
+        'A phone code has six digits, lives 5 minutes, allows 5 tries, and serves once; a new one can be had after 60 s.',
+      'AU-9': 'Codes are limited per phone and per address, and wrong ones are counted across resends.',
+      'AU-10': 'No answer, log line or error carries a password, a code or a token that it does not hand out.',
+    },
+  },
+  {
+    title: 'Chats and messages',
+    rules: {
+      'CH-1': 'Acknowledged means durable: the answer to `message:send` comes after the write.',
+      'CH-2':
+        'Every change in a chat has the next `rev`, without gaps and unique; every message has the next `seq`, without gaps among messages.',
+      'CH-3': 'All members hear the events of a chat in the order of `rev`, on every server.',
+      'CH-4':
+        'A repeated `message:send` with the same `clientId` by the same sender in the same chat gets the first outcome and adds nothing.',
+      'CH-5': 'After a crash no acknowledged message is missing, none is doubled, and the order is kept.',
+      'CH-6':
+        'After any disconnect `chat:heads` and `chat:sync` give exactly what was missed: no loss, no duplicate, no wrong order.',
+      'CH-7':
+        'A page of `chat:sync` has each message at most once, in its present state; the next page begins at `position`. `reset: true` means that `after` is older than what is kept.',
+      'CH-8': '`message:list` gives messages ascending by `seq`: the newest page, or those before or after a `seq`.',
+      'CH-9': 'Who is not a member of a chat learns nothing of it: every operation on it is `not_found`.',
+      'CH-10': 'A private chat is unique per pair of people: creating it again gives the one that exists.',
+      'CH-11': "A new chat is told to all its members' sockets, which are in its room from then on.",
+      'CH-12': '`createdAt` never goes backwards within a chat.',
+      'CH-13': 'Messages of one sender on one socket are stored in the order they were sent.',
+      'CH-14': `Typing is told to sockets that opened the chat, at most once per ${seconds(LIMITS.typingThrottleMs)} and member; it ends by itself after ${seconds(LIMITS.typingExpiryMs)}, on a message, and on disconnect.`,
+      'CH-15': `A message has at most ${kib(LIMITS.messageBytes)} of UTF-8; its \`metadata\` at most ${kib(LIMITS.metadataBytes)} of JSON, which the server keeps and does not read.`,
+      'CH-16':
+        '`chat:join` opens the live detail of a chat on one socket and `chat:leave` closes it; membership and messages are not touched.',
+      'CH-17': "`chat:list` gives the caller's chats, newest activity first.",
+    },
+  },
+  {
+    title: 'Presence',
+    rules: {
+      'PS-1':
+        'A user is there while at least one connection is, and shows as the most present of them: busy, else online, else away.',
+      'PS-2': `A change is told ${seconds(LIMITS.presenceDebounceMs)} after it happened, so that a reconnect is not a flicker.`,
+      'PS-3': 'Only people who share a chat with a user see their presence.',
+      'PS-4': 'While the registry is out of reach presence is `unknown`, never guessed.',
+    },
+  },
+  {
+    title: 'Assistants',
+    rules: {
+      'AI-1':
+        "`ai:prompt` stores the prompt as the caller's message before it answers; the assistant's message has its id from then on.",
+      'AI-2':
+        'Every member of the chat hears the stream: `ai:started`, then `ai:delta` with the offset of its first UTF-16 unit, then `ai:finished` or `ai:failed`.',
+      'AI-3': 'Deltas of a stream are contiguous and never split a surrogate pair.',
+      'AI-4':
+        '`ai:resume` gives exactly the rest from an offset. A client drops deltas below the end of what it has, and resumes again when one lies above.',
+      'AI-5':
+        'A finished answer is one message of the chat: `message:created` comes beside `ai:finished`, with the same content as the deltas together.',
+      'AI-6': 'A stream that was stopped keeps its text so far, with stopReason `stopped`.',
+      'AI-7':
+        'A stream that failed or was interrupted keeps its text so far, if any, in a message with `metadata.incomplete: true`, and says `ai:failed`.',
+      'AI-8':
+        'With `wait: true` the answer comes when the assistant has finished and adds message, usage and truncated.',
+      'AI-9': 'Without a `chatId` an assistant chat is created for the caller.',
+      'AI-10': 'A repeated prompt with the same `clientId` joins the first stream.',
+    },
+  },
+  {
+    title: 'HTTP',
+    rules: {
+      'HT-1':
+        'A route has the same input and data as its operation. Path, query and JSON body are one input; the path wins over the body, the body over the query.',
+      'HT-2':
+        'Every answer is `{ type: "success", message, data }`, or `{ type: "error", message, error }` with the status of the code. Unknown paths and wrong methods are `not_found`.',
+      'HT-3': "The `auth:*` routes carry data's fields at the top level, too.",
+      'HT-4':
+        'A body is JSON with the type `application/json`; any other type is `unsupported`, malformed JSON is `invalid`, a parameter given twice is `invalid`.',
+      'HT-5': 'A token that is not good is `unauthenticated` where one is needed, and counts as none where it is not.',
+      'HT-6': '`auth:refresh-token` takes the refresh token from the body, else from `Authorization: Bearer`.',
+      'HT-7': '`rate_limited` carries the header `Retry-After` in whole seconds.',
+      'HT-8':
+        'With `Accept: text/event-stream` a prompt is answered by the stream itself: events `started`, `delta`, `finished`, `failed`, each with the id `<streamId>:<offset>` at which to go on.',
+      'HT-9':
+        '`GET /api/streams/:streamId` with `Last-Event-ID` gives exactly the rest. A refusal comes as an ordinary answer before the stream begins.',
+      'HT-10': 'A reader of events that leaves ends its watch, not the stream; one that reads slowly is waited for.',
+      'HT-11': 'A caller who leaves aborts what was being done for it, as on the socket.',
+      'HT-12': 'Pages of other sites may read answers only from an allowed origin.',
+      'HT-13': "A user's picture needs no token; it can run nothing, and is answered with 304 to whoever has it.",
+      'HT-14': 'Metrics need their token, or come from the machine itself where none is set.',
+      'HT-15':
+        'The development outbox exists only off production and answers only the machine itself, not a proxy on it.',
+      'HT-16': 'Every answer has an `X-Request-Id`: the one sent, if it is short and plain, else a new one.',
+      'HT-17': '`/livez` asks nothing of other parts; `/readyz` and `/health` answer 503 when not ready, or down.',
+    },
+  },
+];
