@@ -45,7 +45,7 @@ export const aiContract = {
     maxBytes: LIMITS.aiOperationBytes,
     timeoutMs: 300_000,
     orderKey: (input) => input.chatId ?? 'new',
-    http: { route: 'POST /api/chats/:chatId/prompt', alias: 'POST /api/chat/send' },
+    http: { route: 'POST /api/chats/:chatId/prompt', alias: 'POST /api/chat/send', stream: true },
     doc: "Sends the prompt as the caller's message and lets the assistant answer to everyone in the chat. With `wait: true` the answer comes when it is done and adds message, usage and truncated.",
   }),
   'ai:resume': operation({
