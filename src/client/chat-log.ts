@@ -21,6 +21,11 @@ export class ChatLog {
     return this.#position;
   }
 
+  /** The highest rev that is known to exist. */
+  get head(): number {
+    return this.#head;
+  }
+
   /** The log is known to have more than was delivered. */
   get behind(): boolean {
     return this.#position !== undefined && this.#head > this.#position;

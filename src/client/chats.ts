@@ -22,6 +22,8 @@ export interface Chats {
   down(): void;
   onMessage: (event: ServerEvent<'message:created'>) => void;
   onCreated: (event: ServerEvent<'chat:created'>) => void;
+  /** The application has made a chat; its notice follows. */
+  onMade: (chat: Chat) => void;
   /** The application has read the chat up to there (`chat:join`). */
   onJoined: (chatId: string, rev: number) => void;
   /** The chat's log is known to reach there (the answer to `message:send`). */
@@ -78,9 +80,10 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
     deliver: () => emit('message:created', { chatId: message.chatId, rev: message.rev, message }),
   });
 
-  /** Starts or ends the wait after which a hole is asked for. */
+  /** Starts or ends the wait after which what is missing is asked for: events, or what chat this is. */
   const watch = (chatId: string, entry: Entry): void => {
-    if (!entry.log.behind) {
+    const isUnknown = entry.log.position === undefined && !entry.opening && !placing;
+    if (!entry.log.behind && !isUnknown) {
       clearTimeout(entry.timer);
       delete entry.timer;
       entry.stalls = 0;
@@ -88,7 +91,11 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
     }
     if (entry.timer || entry.filling || !link) return;
     const waitMs = Math.min(timings.pollMs, timings.holeMs * 2 ** Math.min(entry.stalls, 16));
-    entry.timer = setTimeout(() => fill(chatId, entry), waitMs);
+    entry.timer = setTimeout(() => {
+      delete entry.timer;
+      if (entry.log.position === undefined) open(chatId);
+      else fill(chatId, entry);
+    }, waitMs);
   };
 
   const fill = (chatId: string, entry: Entry): void => {
@@ -128,18 +135,20 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
     }
   };
 
-  /** Of a chat that began while the client was away. */
-  const open = (mine: Link, chatId: string, head: number): void => {
+  /** A chat of which the client has not been told: it began while the client was away, or the notice is lost. */
+  const open = (chatId: string): void => {
     const entry = entryOf(chatId);
-    if (entry.opening) return;
+    const mine = link;
+    if (!mine || entry.opening) return;
     entry.opening = true;
     mine.run(async () => {
       try {
         const { chat } = await mine.ask('chat:get', { chatId });
         announce(entry, chat);
-        if (entry.log.position === undefined && head > REPLAY_MAX) emit('chat:reset', { chatId, position: head });
-        entry.log.place(head > REPLAY_MAX ? head : 0);
-        entry.log.noteHead(head);
+        const { head, position } = entry.log;
+        const isLong = position === undefined && entry.floor === undefined && head > REPLAY_MAX;
+        if (isLong) emit('chat:reset', { chatId, position: head });
+        entry.log.place(entry.floor ?? (isLong ? head : 0));
         fill(chatId, entry);
       } catch (error) {
         if (!isGone(error)) throw error;
@@ -210,17 +219,15 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
       const heads = await readHeads(mine);
       placing = false;
       for (const [chatId, rev] of heads) {
-        const entry = entries.get(chatId);
-        if (entry?.log.position !== undefined) reach(chatId, rev);
-        else if (first) entryOf(chatId).log.place(rev);
-        else if (entry?.floor !== undefined) {
-          entry.log.place(entry.floor);
-          reach(chatId, rev);
-        } else open(mine, chatId, rev);
+        const { log, floor } = entryOf(chatId);
+        if (log.position === undefined && first) log.place(rev);
+        else if (floor !== undefined) log.place(floor);
+        log.noteHead(rev);
+        if (log.position === undefined) open(chatId);
+        else reach(chatId, rev);
       }
-      // The rest are not among the newest: they begin with the first event that came.
       for (const [chatId, entry] of entries) {
-        if (!entry.opening) entry.log.placeAtFirst();
+        if (tooMany && !entry.opening) entry.log.placeAtFirst();
         watch(chatId, entry);
       }
       first = false;
@@ -236,7 +243,8 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
     onMessage(event) {
       const entry = entryOf(event.chatId);
       entry.log.receive({ rev: event.rev, deliver: () => emit('message:created', event) });
-      if (!placing && !entry.opening && entry.log.position === undefined) entry.log.place(event.rev - 1);
+      // Among too many chats it may be an old one that is told of again. Else it is new, and its notice is under way.
+      if (tooMany && !placing && !entry.opening) entry.log.placeAtFirst();
       watch(event.chatId, entry);
     },
     onCreated({ chat }) {
@@ -264,6 +272,9 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
           entry.opening = false;
         }
       });
+    },
+    onMade(chat) {
+      if (chat.lastSeq === 0) entryOf(chat.id).log.place(0);
     },
     onJoined(chatId, rev) {
       const entry = entryOf(chatId);

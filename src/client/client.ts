@@ -121,6 +121,8 @@ export function connect(options: ConnectOptions): AtelierClient {
       if (name === 'message:send') {
         const { chatId } = input as OperationInput<'message:send'>;
         chats.onHead(chatId, (data as OperationOutput<'message:send'>).rev);
+      } else if (name === 'chat:create') {
+        chats.onMade((data as OperationOutput<'chat:create'>).chat);
       } else if (name === 'ai:prompt') {
         const { streamId, messageId, chatId } = data as OperationOutput<'ai:prompt'>;
         streams.onRunning({ streamId, messageId, chatId });
