@@ -51,7 +51,7 @@ export interface Engine {
 /** Opens a database directory. */
 export function createEngine({ path, sync = true, ttlSeconds = TTL_SECONDS, onError }: EngineOptions): Engine {
   const store = new Store(path, sync);
-  const context: Context = { store, cursors: new Cursors(), startedAt: Date.now() };
+  const context: Context = { store, cursors: new Cursors() };
   let sweeping: Promise<void> = Promise.resolve();
   let closed = false;
   const sweep = () => {
@@ -90,7 +90,7 @@ function commandNamed(name: string): Command {
 
 function readCall(name: string, { command, sequences }: Request): Call {
   checkCommand(name, command, commandNamed(name).fields);
-  const db = String(command['$db'] ?? 'admin');
+  const db = typeof command['$db'] === 'string' ? command['$db'] : 'admin';
   const target = command[name];
   const ns = typeof target === 'string' ? `${db}.${target}` : db;
   return { command, sequences, db, ns, vars: evaluateLet(command['let']) };

@@ -106,6 +106,13 @@ const updates: UpdateCase[] = [
     { $inc: { n: 1 } },
     { n: Long.fromBigInt(2n ** 53n + 1n) },
   ],
+  [
+    '$inc of doubles past 2^53',
+    { n: 1e21, m: 2 ** 53 - 1 },
+    { $inc: { n: 1, m: 2 } },
+    { n: 1e21 + 1, m: Long.fromBigInt(2n ** 53n + 1n) },
+  ],
+  ['$mul of halves', { n: 3 }, { $mul: { n: 0.5 } }, { n: 1.5 }],
   ['$mul', { n: 3 }, { $mul: { n: 2, m: 5 } }, { n: 6, m: 0 }],
   ['$min', { a: 5, b: 5 }, { $min: { a: 3, b: 9, c: 1 } }, { a: 3, b: 5, c: 1 }],
   ['$max', { a: 5, b: 5 }, { $max: { a: 3, b: 9, c: 1 } }, { a: 5, b: 9, c: 1 }],

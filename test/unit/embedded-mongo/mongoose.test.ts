@@ -109,7 +109,7 @@ describe('mongoose', () => {
   it('accepts majority writes with a journal, sessions without transactions, and bulk writes', async () => {
     const { connection, Person } = await connect();
     const session = await connection.startSession();
-    await new Person({ email: 's@x' }).save({ session, writeConcern: { w: 'majority', j: true } });
+    await new Person({ email: 's@x' }).save({ session, w: 'majority', j: true });
     await Person.bulkWrite([
       { updateOne: { filter: { email: 's@x' }, update: { $set: { age: 3 } } } },
       { updateOne: { filter: { email: 't@x' }, update: { $set: { age: 4 } }, upsert: true } },

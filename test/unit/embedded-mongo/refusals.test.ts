@@ -6,10 +6,7 @@ type Run = (db: mongo.Db) => Promise<unknown>;
 const aggregate =
   (...pipeline: object[]): Run =>
   (db) =>
-    db
-      .collection('rows')
-      .aggregate(pipeline as mongo.Document[])
-      .toArray();
+    db.collection('rows').aggregate(pipeline).toArray();
 const find =
   (filter: object, options: mongo.FindOptions = {}): Run =>
   (db) =>

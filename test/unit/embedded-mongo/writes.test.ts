@@ -73,7 +73,7 @@ describe('updates of several documents', () => {
     await rows.insertOne({ _id: 1, a: 1 });
     await rows.replaceOne({ a: 1 }, { b: 2 });
     expect(await rows.find().toArray()).toEqual([{ _id: 1, b: 2 }]);
-    expect((await rejection(rows.replaceOne({ _id: 1 }, { _id: 2 } as never))).code).toBe(66);
+    expect((await rejection(rows.replaceOne({ _id: 1 }, { _id: 2 }))).code).toBe(66);
   });
 
   it.each([
@@ -81,6 +81,8 @@ describe('updates of several documents', () => {
     ['a path and one below it', { $set: { a: 1, 'a.b': 2 } }, 40],
     ['an unknown operator', { $add: { a: 1 } }, 9],
     ['$inc of a string', { $inc: { s: 1 } }, 14],
+    ['$inc past an int64', { $inc: { big: mongo.BSON.Long.MAX_VALUE } }, 2],
+    ['$bit of a string', { $bit: { s: { or: 1 } } }, 14],
     ['$push to a number', { $push: { n: 1 } }, 2],
     ['a field below a number', { $set: { 'n.x': 1 } }, 28],
     ['another _id', { $set: { _id: 9 } }, 66],
@@ -90,9 +92,10 @@ describe('updates of several documents', () => {
     ['a position far away', { $set: { 'a.9999999': 1 } }, 2],
   ])('refuses %s and changes nothing', async (_, update, code) => {
     const rows = (await openDatabase()).collection<Row>('rows');
-    await rows.insertOne({ _id: 1, n: 1, s: 'x', a: [1] });
+    const doc = { _id: 1, n: 1, s: 'x', a: [1], big: mongo.BSON.Long.MAX_VALUE };
+    await rows.insertOne(doc);
     expect((await rejection(rows.updateOne({ _id: 1 }, update as never))).code).toBe(code);
-    expect(await rows.findOne()).toEqual({ _id: 1, n: 1, s: 'x', a: [1] });
+    expect(await rows.findOne()).toEqual(doc);
   });
 });
 
@@ -153,7 +156,7 @@ describe('bulkWrite', () => {
 
   it('runs every kind of operation in order', async () => {
     const rows = (await openDatabase()).collection<Row>('rows');
-    const done = await rows.bulkWrite(operations as mongo.AnyBulkWriteOperation<Row>[]);
+    const done = await rows.bulkWrite(operations);
     expect(done).toMatchObject({
       insertedCount: 1,
       upsertedCount: 1,
@@ -241,13 +244,13 @@ describe('names of JavaScript\u2019s own', () => {
   it('are ordinary fields, kept, found and indexed', async () => {
     const rows = (await openDatabase()).collection('rows');
     const doc = JSON.parse('{"_id": 1, "__proto__": {"x": 1}, "constructor": "c", "toString": 5}') as { _id: never };
-    await rows.createIndex({ constructor: 1 } as never);
+    await rows.createIndex({ constructor: 1 });
     await rows.insertOne(doc);
-    await rows.updateOne({ toString: 5 } as never, { $set: { n: 1 } });
+    await rows.updateOne({ toString: 5 }, { $set: { n: 1 } });
     const found = await rows.findOne({ constructor: 'c' } as never);
     expect(Object.keys(found ?? {})).toEqual(['_id', '__proto__', 'constructor', 'toString', 'n']);
     expect(await rows.countDocuments({ '__proto__.x': 1 })).toBe(1);
-    expect(await rows.countDocuments({ valueOf: { $exists: true } } as never)).toBe(0);
+    expect(await rows.countDocuments({ valueOf: { $exists: true } })).toBe(0);
     expect(await rows.findOne({}, { projection: JSON.parse('{"__proto__.x": 1, "_id": 0}') as never })).toEqual(
       JSON.parse('{"__proto__": {"x": 1}}'),
     );

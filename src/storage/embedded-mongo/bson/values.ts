@@ -46,20 +46,10 @@ export function bsonType(value: unknown): string | undefined {
 
 /** The comparison rank of a value. A missing field (`undefined`) ranks as null, as in MongoDB. */
 export function tagOf(value: unknown): Tag {
-  switch (typeof value) {
-    case 'string':
-      return TAG.string;
-    case 'number':
-    case 'bigint':
-      return TAG.number;
-    case 'boolean':
-      return TAG.boolean;
-    case 'object':
-      break;
-    default:
-      return TAG.null;
-  }
-  if (value === null) return TAG.null;
+  if (typeof value === 'string') return TAG.string;
+  if (typeof value === 'number' || typeof value === 'bigint') return TAG.number;
+  if (typeof value === 'boolean') return TAG.boolean;
+  if (typeof value !== 'object' || value === null) return TAG.null;
   if (Array.isArray(value)) return TAG.array;
   if (value instanceof Date) return TAG.date;
   if (value instanceof RegExp) return TAG.regex;

@@ -6,7 +6,6 @@ import type { Cursors, CursorReply } from './cursors.ts';
 export interface Context {
   store: Store;
   cursors: Cursors;
-  startedAt: number;
 }
 
 /** A command as it came in. */

@@ -1,3 +1,4 @@
+import { Long } from 'bson';
 import { identity } from '../bson/keys.ts';
 import { valuesAt } from '../bson/paths.ts';
 import { int64, isDoc, numeric, toBson, type Doc } from '../bson/values.ts';
@@ -76,9 +77,8 @@ function queryOf(command: Doc, filterField: string, vars: Doc | undefined, limit
 }
 
 function cursorId(value: unknown): bigint {
-  return typeof value === 'object' || typeof value === 'number'
-    ? BigInt(String(value))
-    : fail(14, 'a cursor id must be a long');
+  if (typeof value === 'number') return BigInt(value);
+  return value instanceof Long ? value.toBigInt() : fail(14, 'a cursor id must be a long');
 }
 
 /** How many items there are. */

@@ -51,9 +51,9 @@ export const schemaCommands: Commands = {
   listcollections: {
     fields: 'filter nameOnly authorizedCollections cursor',
     run({ store, cursors }, { command, db }) {
-      const rows = collectionsOf(store, db).map(({ ns, options }): Doc => {
+      const rows = collectionsOf(store, db).map(({ ns }): Doc => {
         const row = { name: ns.slice(db.length + 1), type: 'collection' };
-        return command['nameOnly'] ? row : { ...row, options, info: { readOnly: false }, idIndex: ID_INDEX };
+        return command['nameOnly'] ? row : { ...row, options: {}, info: { readOnly: false }, idIndex: ID_INDEX };
       });
       const listed = rows.filter(compile(readFilter(command['filter'])));
       return cursors.reply(`${db}.$cmd.listCollections`, listed.map(toBson), { batchSize: batchSize(command) });

@@ -1,5 +1,5 @@
 import { UUID } from 'bson';
-import { int64, type Doc } from '../bson/values.ts';
+import type { Doc } from '../bson/values.ts';
 import { refuseTransaction } from './common.ts';
 import type { Command, Commands, Reply } from './context.ts';
 
@@ -48,17 +48,6 @@ export const serverCommands: Commands = {
     maxBsonObjectSize: LARGEST_DOCUMENT,
   }),
   connectionstatus: answer({ authInfo: { authenticatedUsers: [], authenticatedUserRoles: [] } }, 'showPrivileges'),
-  serverstatus: {
-    fields: '',
-    run: ({ startedAt }) => ({
-      version: VERSION.slice(0, 3).join('.'),
-      process: 'embedded',
-      pid: int64(process.pid),
-      uptime: (Date.now() - startedAt) / 1000,
-      storageEngine: { name: 'lmdb' },
-      ok: 1,
-    }),
-  },
   startsession: { fields: '', run: () => ({ id: { id: new UUID() }, timeoutMinutes: 30, ok: 1 }) },
   endsessions: answer({}),
   refreshsessions: answer({}),

@@ -56,7 +56,9 @@ async function remove({ store }: Context, call: Call): Promise<Reply> {
     const collection = store.catalog.get(call.ns);
     const limit = numeric(operation['limit']);
     const query = { filter: readFilter(operation['q']), limit, hint: operation['hint'], vars: call.vars };
-    for (const row of [...find(store, collection, query)]) {
+    // Collected before the first is removed: a walk must not meet its own changes.
+    const rows = [...find(store, collection, query)];
+    for (const row of rows) {
       if (collection) store.remove(collection, row.idKey, docOf(row));
       n++;
     }
@@ -159,7 +161,8 @@ function updateMatching(store: Store, ns: string, operation: Doc, vars: Doc | un
   const result: Updated = { n: 0, nModified: 0 };
   if (!collection) return result;
   const context = { filter, arrayFilters, vars };
-  for (const row of [...find(store, collection, { filter, sort, hint, limit: multi ? 0 : 1, vars })]) {
+  const rows = [...find(store, collection, { filter, sort, hint, limit: multi ? 0 : 1, vars })];
+  for (const row of rows) {
     const before = docOf(row);
     const after = applyUpdate(before, update, context);
     result.n++;

@@ -85,9 +85,9 @@ function not(leaf: Leaf): Leaf {
 }
 
 /** A regular expression as the server means it: bson carries its dot-all flag as JavaScript's `g`. */
-export function toRegExp(pattern: unknown, options?: unknown): RegExp {
+function toRegExp(pattern: unknown, options: unknown): RegExp {
   const isRegExp = pattern instanceof RegExp;
-  const flags = options === undefined && isRegExp ? pattern.flags.replace('g', 's') : String(options ?? '');
+  const flags = typeof options === 'string' ? options : isRegExp ? pattern.flags.replace('g', 's') : '';
   try {
     return new RegExp(isRegExp ? pattern.source : String(pattern), flags.replace('u', ''));
   } catch (cause) {

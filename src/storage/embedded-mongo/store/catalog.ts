@@ -36,19 +36,13 @@ export interface Collection {
   ns: string;
   id: number;
   prefix: Buffer;
-  options: Doc;
   indexes: Index[];
 }
 
-interface StoredIndex {
-  id: number;
-  multi: boolean;
-  cut: boolean;
-  spec: Uint8Array;
-}
-interface StoredCatalog {
+/** The catalog as it is stored, in BSON. */
+interface Stored extends Doc {
   next: number;
-  collections: [ns: string, stored: { id: number; options: Uint8Array; indexes: StoredIndex[] }][];
+  collections: { ns: string; id: number; indexes: Pick<Index, 'id' | 'spec' | 'multi' | 'cut'>[] }[];
 }
 
 const NAMESPACE = /^[^.\0$ /\\"]+\.[^\0$]*[^\0$.]$/;
@@ -80,11 +74,11 @@ export class Catalog {
   }
 
   /** A collection, made where it is missing. */
-  ensure(ns: string, options: Doc = {}): Collection {
+  ensure(ns: string): Collection {
     const found = this.get(ns);
     if (found) return found;
     if (!NAMESPACE.test(ns)) fail(73, `Invalid namespace specified '${ns}'`);
-    const collection = newCollection(ns, this.#next++, options);
+    const collection = newCollection(ns, this.#next++);
     this.#collections.set(ns, collection);
     this.#save();
     return collection;
@@ -124,39 +118,34 @@ export class Catalog {
   }
 
   #load(version: number): void {
-    const stored = this.#meta.get('catalog') as StoredCatalog | undefined;
-    this.#next = stored?.next ?? 1;
+    const bytes = this.#meta.get('catalog') as Uint8Array | undefined;
+    const { next, collections } = bytes ? (fromBson(bytes) as Stored) : { next: 1, collections: [] };
+    this.#next = next;
     this.#collections = new Map(
-      stored?.collections.map(([ns, { id, options, indexes }]) => {
-        const collection = newCollection(ns, id, fromBson(options));
-        collection.indexes = indexes.map((i) => newIndex(i.id, fromBson(i.spec) as IndexSpec, i.multi, i.cut));
-        return [ns, collection];
+      collections.map(({ ns, id, indexes }) => {
+        const list = indexes.map(({ id, spec, multi, cut }) => newIndex(id, spec, multi, cut));
+        return [ns, newCollection(ns, id, list)];
       }),
     );
     this.#version = version;
   }
 
   #save(): void {
-    const stored: StoredCatalog = {
-      next: this.#next,
-      collections: [...this.#collections.values()].map(({ ns, id, options, indexes }) => [
-        ns,
-        {
-          id,
-          options: toBson(options),
-          indexes: indexes.map((i) => ({ id: i.id, multi: i.multi, cut: i.cut, spec: toBson(i.spec) })),
-        },
-      ]),
-    };
+    const collections = [...this.#collections.values()].map(({ ns, id, indexes }) => ({
+      ns,
+      id,
+      indexes: indexes.map(({ id, spec, multi, cut }) => ({ id, spec, multi, cut })),
+    }));
+    const stored: Stored = { next: this.#next, collections };
     const version = Number(this.#meta.get('version') ?? 0) + 1;
-    this.#meta.putSync('catalog', stored);
+    this.#meta.putSync('catalog', toBson(stored));
     this.#meta.putSync('version', version);
     this.#version = version;
   }
 }
 
-function newCollection(ns: string, id: number, options: Doc): Collection {
-  return { ns, id, prefix: uint32(id), options, indexes: [] };
+function newCollection(ns: string, id: number, indexes: Index[] = []): Collection {
+  return { ns, id, prefix: uint32(id), indexes };
 }
 
 function newIndex(id: number, spec: IndexSpec, multi: boolean, cut: boolean): Index {

@@ -38,7 +38,9 @@ export function plan(collection: Collection, filter: Doc, sort: SortField[], hin
   collect(filter, constraints);
   const ids = constraints.get('_id')?.values;
   if (ids && !hint) {
-    const keys = [...new Map(ids.map((id) => [identity(id), encode(id)])).values()].sort(Buffer.compare);
+    const keys = [...new Map(ids.map((id) => [identity(id), encode(id)])).values()].sort((a, b) =>
+      Buffer.compare(a, b),
+    );
     return { ids: keys, ranges: [], reverse: false, sorted: !sort.length || keys.length === 1, score: 0 };
   }
   let best: Plan | undefined;

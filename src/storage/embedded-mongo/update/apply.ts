@@ -28,16 +28,11 @@ export function applyUpdate(doc: Doc, update: Update, context: UpdateContext): D
 }
 
 function updated(doc: Doc, update: Update, context: UpdateContext): Doc {
-  switch (update.kind) {
-    case 'replace':
-      return clone(update.doc) as Doc;
-    case 'pipeline': {
-      const [after] = runPipeline([clone(doc) as Doc], update.stages, context.vars);
-      return after ?? fail(2, 'an update pipeline must produce a document');
-    }
-    case 'operators':
-      return operate(clone(doc) as Doc, doc, update.steps, context);
-  }
+  if (update.kind === 'replace') return clone(update.doc) as Doc;
+  const copy = clone(doc) as Doc;
+  if (update.kind === 'operators') return operate(copy, doc, update.steps, context);
+  const [after] = runPipeline([copy], update.stages, context.vars);
+  return after ?? fail(2, 'an update pipeline must produce a document');
 }
 
 function operate(
@@ -68,7 +63,7 @@ function operate(
 function rename(doc: Doc, from: string, to: string, positions: Positions): void {
   let moved: { value: unknown } | undefined;
   eachPlace(doc, from, false, positions, (container, key) => {
-    if (Array.isArray(container)) return fail(2, 'The source field cannot be an array element');
+    if (Array.isArray(container)) fail(2, 'The source field cannot be an array element');
     if (!Object.hasOwn(container, key)) return;
     moved = { value: own(container, key) };
     delete container[key];

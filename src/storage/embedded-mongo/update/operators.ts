@@ -44,20 +44,25 @@ function calculate(
   const both = [a, b];
   const result = double(Number(a), Number(b));
   if (both.some((value) => bsonType(value) === 'Decimal128')) return Decimal128.fromString(String(result));
-  const whole = both.every((value) => typeof value !== 'number' || Number.isInteger(value));
+  // bson reads an int64 up to 2^53 as a number and a larger one as a Long; a larger number was a double.
+  const whole = both.every((v) => typeof v !== 'number' || (Number.isInteger(v) && Math.abs(v) <= 2 ** 53));
   if (!whole || Number.isSafeInteger(result)) return result;
-  if (both.every((value) => typeof value === 'number' && !Number.isSafeInteger(value))) return result;
   const integer = exact(BigInt(a.toString()), BigInt(b.toString()));
   if (BigInt.asIntN(64, integer) !== integer)
     fail(2, 'Failed to apply $inc or $mul: the result does not fit into an int64');
   return Long.fromBigInt(integer);
 }
 
+function integer(value: unknown): bigint {
+  if (value instanceof Long) return value.toBigInt();
+  return Number.isSafeInteger(value) ? BigInt(value as number) : fail(14, 'The $bit modifier needs integers');
+}
+
 function bitwise(container: Container, key: string | number, operand: unknown): void {
   if (!isDoc(operand)) return fail(2, 'The $bit modifier needs {and|or|xor: number}');
-  let value = BigInt(String(own(container, key) ?? 0));
+  let value = integer(own(container, key) ?? 0);
   for (const [name, bits] of Object.entries(operand)) {
-    const other = BigInt(String(bits));
+    const other = integer(bits);
     if (name === 'and') value &= other;
     else if (name === 'or') value |= other;
     else if (name === 'xor') value ^= other;
