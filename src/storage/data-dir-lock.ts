@@ -18,8 +18,8 @@ export interface DataDirLock {
 }
 
 /** Another process has the directory; this one should end with code 78. */
-export class DataDirInUseError extends Error {
-  override readonly name = 'DataDirInUseError';
+export class DataDirLocked extends Error {
+  override readonly name = 'DataDirLocked';
   readonly pid: number;
 
   constructor(dataDir: string, pid: number) {
@@ -46,7 +46,7 @@ const LONGEST_SOCKET_PATH = 100;
 const TRIES = 5;
 const STEP_BACK_MS = 60;
 
-/** Rejects with `DataDirInUseError` when another process has the directory. */
+/** Rejects with `DataDirLocked` when another process has the directory. */
 export async function lockDataDir({ dataDir, shared = false }: DataDirLockOptions): Promise<DataDirLock> {
   const directory = join(dataDir, 'locks');
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -59,7 +59,7 @@ export async function lockDataDir({ dataDir, shared = false }: DataDirLockOption
     });
     if (other === undefined) return lock;
     await lock.close();
-    if (tries === TRIES) throw new DataDirInUseError(dataDir, other);
+    if (tries === TRIES) throw new DataDirLocked(dataDir, other);
     await sleep(Math.random() * STEP_BACK_MS * 2 ** (tries - 1));
   }
 }

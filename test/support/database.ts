@@ -8,13 +8,19 @@ import type { Log } from '../../src/observability/log.ts';
 
 export type TestDatabase = Database & AsyncDisposable;
 
+/** The environment that gives a server a database of its own: a fresh name on the server of `MONGODB_URI`, if there is one. */
+export function freshDatabaseUri(): { MONGODB_URI: string } | Record<never, string> {
+  const { MONGODB_URI } = process.env;
+  return MONGODB_URI ? { MONGODB_URI: withDatabase(MONGODB_URI, `test-${randomBytes(6).toString('hex')}`) } : {};
+}
+
 /** Closing it (or leaving its `await using`) removes the data too. */
 export async function openTestDatabase(): Promise<TestDatabase> {
   const dataDir = await mkdtemp(join(tmpdir(), 'atelier-test-'));
-  const { MONGODB_URI } = process.env;
+  const fresh = freshDatabaseUri();
   const database = await connectDatabase({
     dataDir,
-    mongodbUri: MONGODB_URI ? withDatabase(MONGODB_URI, `test-${randomBytes(6).toString('hex')}`) : undefined,
+    mongodbUri: 'MONGODB_URI' in fresh ? fresh.MONGODB_URI : undefined,
     maxPoolSize: 10,
     log: silent,
   });
