@@ -19,7 +19,8 @@ export interface DeltaWriterDeps {
   windowMs: () => number;
   append: (offset: number, text: string) => Promise<void>;
   emit: (offset: number, text: string) => void;
-  onLogFailure: (error: unknown) => void;
+  /** The log or the room did not take a delta; the stream goes on. */
+  onFailure: (error: unknown) => void;
 }
 
 export class DeltaWriter {
@@ -102,12 +103,16 @@ export class DeltaWriter {
       this.#pending = this.#pending.slice(text.length);
       this.#emitted += text;
       left -= text.length;
-      this.#deps.emit(offset, text);
+      try {
+        this.#deps.emit(offset, text);
+      } catch (error) {
+        this.#deps.onFailure(error);
+      }
     }
   }
 
   async #log(text: string): Promise<void> {
-    const { append, clock, onLogFailure } = this.#deps;
+    const { append, clock, onFailure } = this.#deps;
     const offset = this.#logged;
     // After a failure the log also gets what it missed; it keeps nothing twice.
     const missing = offset === this.#emitted.length ? text : this.#emitted.slice(offset) + text;
@@ -115,7 +120,7 @@ export class DeltaWriter {
       await within(clock, LOG_MS, append(offset, missing), () => new Error('The stream log is late'));
       this.#logged = offset + missing.length;
     } catch (error) {
-      onLogFailure(error);
+      onFailure(error);
     }
   }
 }

@@ -47,7 +47,7 @@ export interface Ai {
    * an abort of the signal ends it silently.
    */
   watch(streamId: string, userId: string, offset: number, signal: AbortSignal): AsyncIterable<StreamEvent>;
-  /** Builds the indexes, ends the streams of dead nodes, and goes on doing so until `close`. */
+  /** Ends the streams of dead nodes, and goes on doing so until `close`. Rejects only if the first look fails. */
   recover(): Promise<void>;
   /** Ends all streams of this node as interrupted, with their text stored. Call it before the chats are closed. */
   close(): Promise<void>;
@@ -80,10 +80,7 @@ export function createAi(deps: AiDeps): Ai {
       );
     },
     watch: (streamId, userId, offset, signal) => reader.watch(streamId, userId, offset, signal),
-    async recover() {
-      await streams.init();
-      await recovery.start();
-    },
+    recover: () => recovery.start(),
     async close() {
       await recovery.close();
       await running.close();

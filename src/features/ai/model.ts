@@ -100,11 +100,6 @@ export class StreamStore {
     this.#now = now;
   }
 
-  /** Builds the indexes, where that has not been done. */
-  async init(): Promise<void> {
-    await this.#model.init();
-  }
-
   async find(streamId: string): Promise<StreamRow | undefined> {
     const found = await this.#model.findById(streamId).lean();
     return found ? rowOf(found) : undefined;

@@ -38,7 +38,10 @@ export interface Snapshot {
 }
 
 type Told<Name extends string, Event extends keyof typeof aiEvents> = {
-  /** `<streamId>:<offset>`: the position after this event, from which a reader goes on. */
+  /**
+   * `<streamId>:<offset>`: the position after this event, from which a reader goes on. The end of a stream is a position
+   * of its own behind the text, so that whoever comes back with it has nothing left to hear.
+   */
   id: string;
   event: Name;
   data: EventData<(typeof aiEvents)[Event]>;
@@ -111,7 +114,8 @@ export class StreamReader {
         yield { id: `${streamId}:${position}`, event: 'delta', data: { streamId, offset: start, text } };
       }
       if (row) {
-        yield endOf(row, message, `${streamId}:${position}`);
+        const end = (message?.content.length ?? 0) + 1;
+        if (position !== end) yield endOf(row, message, `${streamId}:${end}`);
         return;
       }
       if (clock.now() - checkedAt >= MEMBERSHIP_MS) {

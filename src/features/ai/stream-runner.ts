@@ -50,7 +50,7 @@ export class StreamRunner {
         rooms.emit(room, 'ai:delta', { streamId, offset, text });
         this.#notify();
       },
-      onLogFailure: (error) => log.warn('A delta is missing in the stream log', { streamId, error }),
+      onFailure: (error) => log.warn('A delta was not taken', { streamId, error }),
     });
     rooms.emit(room, 'ai:started', { streamId, messageId, chatId });
     this.done = this.#run(request);

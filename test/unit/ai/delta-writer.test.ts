@@ -14,7 +14,7 @@ function setUp(deps: Partial<DeltaWriterDeps> = {}) {
     windowMs: () => 33,
     append: async (offset, text) => void logged.push({ offset, text }),
     emit: (offset, text) => deltas.push({ offset, text, at: clock.now() - start }),
-    onLogFailure: (error) => failures.push(error),
+    onFailure: (error) => failures.push(error),
     ...deps,
   });
   return { clock, deltas, logged, failures, writer };
