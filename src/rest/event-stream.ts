@@ -12,28 +12,36 @@ const HEARTBEAT_MS = 15_000;
 /** A reader that takes nothing for so long is gone or stuck. */
 const STUCK_READER_MS = 60_000;
 
-export type EventStream = (response: Response, streamId: string, userId: string, offset: number) => Promise<void>;
+export interface EventStreams {
+  /** Throws `rate_limited` when the user has too many streams open, `unavailable` when the server is stopping. */
+  admit: (userId: string) => void;
+  /** Resolves when the response has ended; rejects (with nothing sent) when the watch refuses at its start. */
+  follow: (response: Response, streamId: string, userId: string, offset: number) => Promise<void>;
+}
 
 type Deps = Pick<RestDeps, 'streams' | 'closing' | 'heartbeatMs'> & { onBug: (error: unknown) => void };
 
-/** Resolves when the response has ended; rejects (with nothing sent) when the watch refuses at its start. */
-export function createEventStream(deps: Deps): EventStream {
+export function createEventStreams(deps: Deps): EventStreams {
   const open = new Map<string, number>();
   const ends = new Set<() => void>();
   deps.closing?.addEventListener('abort', () => ends.forEach((end) => end()), { once: true });
 
-  return async (response, streamId, userId, offset) => {
-    const count = open.get(userId) ?? 0;
-    if (count >= LIMITS.connectionsPerUser) {
+  const admit = (userId: string): void => {
+    if (deps.closing?.aborted) throw new Fault('unavailable', 'The server is stopping', { retryAfterMs: 1_000 });
+    if ((open.get(userId) ?? 0) >= LIMITS.connectionsPerUser) {
       throw new Fault('rate_limited', 'Too many event streams are open', { retryAfterMs: 10_000 });
     }
-    open.set(userId, count + 1);
-    const ending = endingOf(response, ends, deps.closing?.aborted === true);
+  };
+
+  const follow: EventStreams['follow'] = async (response, streamId, userId, offset) => {
+    admit(userId);
+    open.set(userId, (open.get(userId) ?? 0) + 1);
+    const ending = endingOf(response, ends);
     const items = deps.streams.watch(streamId, userId, offset, ending.signal)[Symbol.asyncIterator]();
     try {
       const first = items.next();
       const opening = await Promise.race([first, silence(SILENT_START_MS, ending.signal)]);
-      if (deps.closing?.aborted) throw new Fault('unavailable', 'The server is stopping', { retryAfterMs: 1_000 });
+      if (deps.closing?.aborted) admit(userId);
       // 204 tells an EventSource not to come back.
       if (opening?.done) response.status(204).end();
       else await pump(response, streamId, first, items, ending, deps);
@@ -47,6 +55,7 @@ export function createEventStream(deps: Deps): EventStream {
       if (response.headersSent && !response.writableEnded) response.end();
     }
   };
+  return { admit, follow };
 }
 
 async function pump(
@@ -95,7 +104,7 @@ interface Ending {
   forget: () => void;
 }
 
-function endingOf(response: Response, ends: Set<() => void>, isClosing: boolean): Ending {
+function endingOf(response: Response, ends: Set<() => void>): Ending {
   const controller = new AbortController();
   const end = (): void => controller.abort();
   const reached = new Promise<undefined>((resolve) => {
@@ -103,7 +112,7 @@ function endingOf(response: Response, ends: Set<() => void>, isClosing: boolean)
   });
   response.once('close', end);
   ends.add(end);
-  if (response.destroyed || isClosing) end();
+  if (response.destroyed) end();
   const forget = (): void => {
     response.off('close', end);
     ends.delete(end);

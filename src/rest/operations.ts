@@ -3,7 +3,7 @@ import type { Express, Request, Response } from 'express';
 import { Fault, Id, type Caller, type Session } from '../protocol/index.ts';
 import type { RestDeps } from './deps.ts';
 import { sendAnswer } from './envelope.ts';
-import { createEventStream } from './event-stream.ts';
+import { createEventStreams } from './event-stream.ts';
 import { bearerOf, inputOf, jsonBody } from './input.ts';
 import { requestIdOf } from './request-log.ts';
 import { twinsOf, takesBody, type Twin } from './twins.ts';
@@ -14,7 +14,7 @@ type Deps = Pick<
 >;
 
 export function bindOperations(app: Express, deps: Deps): void {
-  const follow = createEventStream({
+  const { admit, follow } = createEventStreams({
     ...deps,
     onBug: (error) => deps.log.error('An event stream broke', { error }),
   });
@@ -28,6 +28,8 @@ export function bindOperations(app: Express, deps: Deps): void {
     // A stream's end is told by its last event: waiting for it first would hold the stream back.
     if (asEvents) delete input['wait'];
     if (!session && twin.operation.auth === 'user') deps.limits.take('anonymous', originOf(request).ip);
+    // Before the operation: what it makes would be there although its stream is refused.
+    if (asEvents && session) admit(session.userId);
     const answer = await deps.call(twin.name, input, callerOf(request, response, session));
     if (!answer.ok || !asEvents) return sendAnswer(response, answer, flat);
     await follow(response, streamIdOf(answer.data), (session as Session).userId, 0);

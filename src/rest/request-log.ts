@@ -27,7 +27,7 @@ export function requestLog(deps: Pick<RestDeps, 'log' | 'metrics'>): RequestHand
         userId: response.locals['userId'],
       };
       const level = QUIET.has(route) ? 'debug' : 'info';
-      deps.log[level]('request', writableFinished ? fields : { ...fields, aborted: true });
+      deps.log[level]('request', writableFinished ? fields : { ...fields, outcome: 'aborted' });
     });
     next();
   };

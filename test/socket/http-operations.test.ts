@@ -225,6 +225,11 @@ describe('callers', () => {
     leaving.abort();
     await expect(request).rejects.toThrow('abort');
     await vi.waitFor(() => expect(app.abandoned).toEqual(['room:wait']));
+    await vi.waitFor(() =>
+      expect(app.lines.map(({ fields }) => fields)).toContainEqual(
+        expect.objectContaining({ route: '/api/wait', outcome: 'aborted' }),
+      ),
+    );
   });
 
   test('[HT-16] each request has an id and one line in the log, by its pattern', async () => {

@@ -210,6 +210,9 @@ test('[PR-23] one user has a limited number of streams open', async () => {
   const readers = await Promise.all(Array.from({ length: LIMITS.connectionsPerUser }, () => prompt()));
   const answer = await resume({});
   expect(await answer.json()).toMatchObject({ error: { code: 'rate_limited', retryAfterMs: expect.any(Number) } });
+  const refused = await prompt();
+  expect(refused.response.status).toBe(429);
+  expect(app.taken.filter((taken) => taken.startsWith('writes'))).toHaveLength(readers.length);
   await readers[0]?.leave();
   await vi.waitFor(async () => {
     const next = await resume({});

@@ -30,10 +30,10 @@ export const RULES: RuleGroup[] = [
         'Operations of one socket on the same thing are handled in the order they were sent; operations on different things do not wait for each other.',
       'PR-9':
         'Every operation is answered exactly once, whatever happens to it; one that was sent without an acknowledgement callback is handled all the same.',
-      'PR-10': `At most ${LIMITS.operationsUnderWay} operations of one socket are under way; more are \`rate_limited\`.`,
+      'PR-10': 'No input, however malformed, ends the process or disturbs another client.',
       'PR-11': 'A thing that the caller may not know of is `not_found`, never `forbidden`.',
       'PR-12': '`rate_limited` carries `retryAfterMs`.',
-      'PR-13': 'No input, however malformed, ends the process or disturbs another client.',
+      'PR-13': `At most ${LIMITS.operationsUnderWay} operations of one socket are under way; more are \`rate_limited\`.`,
       'PR-14':
         'An operation that creates something takes a `clientId`: a repetition with the same one gets the first outcome, also when its other input differs.',
       'PR-15': 'A list is `{ items, next }`; `next` is the `cursor` of the next page, or null on the last.',
@@ -84,28 +84,33 @@ export const RULES: RuleGroup[] = [
   {
     title: 'Chats and messages',
     rules: {
-      'CH-1': 'Acknowledged means durable: the answer to `message:send` comes after the write.',
-      'CH-2':
+      'CH-1':
         'Every change in a chat has the next `rev`, without gaps and unique; every message has the next `seq`, without gaps among messages.',
-      'CH-3': 'All members hear the events of a chat in the order of `rev`, on every server.',
-      'CH-4':
+      'CH-2':
+        'However many servers write to a chat at once, it has one order, and messages of one sender on one socket keep the order they were sent in.',
+      'CH-3':
         'A repeated `message:send` with the same `clientId` by the same sender in the same chat gets the first outcome and adds nothing.',
-      'CH-5': 'After a crash no acknowledged message is missing, none is doubled, and the order is kept.',
-      'CH-6':
-        'After any disconnect `chat:heads` and `chat:sync` give exactly what was missed: no loss, no duplicate, no wrong order.',
-      'CH-7':
-        'A page of `chat:sync` has each message at most once, in its present state; the next page begins at `position`. `reset: true` means that `after` is older than what is kept.',
-      'CH-8': '`message:list` gives messages ascending by `seq`: the newest page, or those before or after a `seq`.',
+      'CH-4':
+        'Whether the sender may write is true at the place in the order that the message takes: who has lost the membership before it is refused.',
+      'CH-5': '`createdAt` never goes backwards within a chat.',
+      'CH-6': 'A server that cannot store fast enough refuses with `unavailable` and keeps what it has accepted.',
+      'CH-7': 'When the database connection breaks, nothing is lost, doubled or misnumbered.',
+      'CH-8': 'Acknowledged means durable: the answer to `message:send` comes after the write.',
       'CH-9': 'Who is not a member of a chat learns nothing of it: every operation on it is `not_found`.',
-      'CH-10': 'A private chat is unique per pair of people: creating it again gives the one that exists.',
-      'CH-11': "A new chat is told to all its members' sockets, which are in its room from then on.",
-      'CH-12': '`createdAt` never goes backwards within a chat.',
-      'CH-13': 'Messages of one sender on one socket are stored in the order they were sent.',
-      'CH-14': `Typing is told to sockets that opened the chat, at most once per ${seconds(LIMITS.typingThrottleMs)} and member; it ends by itself after ${seconds(LIMITS.typingExpiryMs)}, on a message, and on disconnect.`,
-      'CH-15': `A message has at most ${kib(LIMITS.messageBytes)} of UTF-8; its \`metadata\` at most ${kib(LIMITS.metadataBytes)} of JSON, which the server keeps and does not read.`,
-      'CH-16':
-        '`chat:join` opens the live detail of a chat on one socket and `chat:leave` closes it; membership and messages are not touched.',
+      'CH-10': 'After a crash no acknowledged message is missing, none is doubled, and the order is kept.',
+      'CH-11': 'All members hear the events of a chat in the order of `rev`, on every server.',
+      'CH-12':
+        'After any disconnect `chat:heads` and `chat:sync` give exactly what was missed: no loss, no duplicate, no wrong order.',
+      'CH-13':
+        'A page of `chat:sync` has each message at most once, in its present state; the next page begins at `position`. `reset: true` means that `after` is older than what is kept.',
+      'CH-14': '`message:list` gives messages ascending by `seq`: the newest page, or those before or after a `seq`.',
+      'CH-15': 'A private chat is unique per pair of people: creating it again gives the one that exists.',
+      'CH-16': "A new chat is told to all its members' sockets, which are in its room from then on.",
       'CH-17': "`chat:list` gives the caller's chats, newest activity first.",
+      'CH-18': `Typing is told to sockets that opened the chat, at most once per ${seconds(LIMITS.typingThrottleMs)} and member; it ends by itself after ${seconds(LIMITS.typingExpiryMs)}, on a message, and on disconnect.`,
+      'CH-19': `A message has at most ${kib(LIMITS.messageBytes)} of UTF-8; its \`metadata\` at most ${kib(LIMITS.metadataBytes)} of JSON, which the server keeps and does not read.`,
+      'CH-20':
+        '`chat:join` opens the live detail of a chat on one socket and `chat:leave` closes it; membership and messages are not touched.',
     },
   },
   {
@@ -119,24 +124,46 @@ export const RULES: RuleGroup[] = [
     },
   },
   {
-    title: 'Assistants',
+    title: 'Assistants: the model behind',
     rules: {
       'AI-1':
-        "`ai:prompt` stores the prompt as the caller's message before it answers; the assistant's message has its id from then on.",
-      'AI-2':
-        'Every member of the chat hears the stream: `ai:started`, then `ai:delta` with the offset of its first UTF-16 unit, then `ai:finished` or `ai:failed`.',
-      'AI-3': 'Deltas of a stream are contiguous and never split a surrogate pair.',
-      'AI-4':
-        '`ai:resume` gives exactly the rest from an offset. A client drops deltas below the end of what it has, and resumes again when one lies above.',
-      'AI-5':
-        'A finished answer is one message of the chat: `message:created` comes beside `ai:finished`, with the same content as the deltas together.',
-      'AI-6': 'A stream that was stopped keeps its text so far, with stopReason `stopped`.',
-      'AI-7':
-        'A stream that failed or was interrupted keeps its text so far, if any, in a message with `metadata.incomplete: true`, and says `ai:failed`.',
-      'AI-8':
-        'With `wait: true` the answer comes when the assistant has finished and adds message, usage and truncated.',
-      'AI-9': 'Without a `chatId` an assistant chat is created for the caller.',
-      'AI-10': 'A repeated prompt with the same `clientId` joins the first stream.',
+        'The text, the usage and the reason of the end are those that the provider gave, however its bytes were cut.',
+      'AI-2': 'An answer counts as complete only when the provider said so; one that just ends has failed.',
+      'AI-3':
+        'A provider that is busy or away is asked again, a limited number of times and only before the first text; how long it asks to wait is respected up to a minute.',
+      'AI-4': 'A provider that falls silent is given up with `timeout`.',
+      'AI-5': 'A stop reaches the provider at once and lets its connection go.',
+      'AI-6': "No error or log line carries the provider's key or its words.",
+      'AI-7': 'Without a key the `demo` assistant answers offline, the same to the same, and says what it is.',
+      'AI-8': 'Which provider answers follows from the configuration; a missing key is an error at the start.',
+      'AI-9':
+        'The model is given the newest messages that fit, who wrote them where several people do, and the context with this prompt only.',
+    },
+  },
+  {
+    title: 'Assistants: streams',
+    rules: {
+      'AI-10':
+        'The first text goes out at once; what follows is gathered for a moment that grows with the room, and the end does not wait for it.',
+      'AI-11': 'Deltas of a stream are contiguous in UTF-16 units and never split a surrogate pair.',
+      'AI-12': 'What a delta says can be resumed before anybody hears it.',
+      'AI-20':
+        "`ai:prompt` stores the prompt as the caller's message and then lets every member hear `ai:started`, `ai:delta` and `ai:finished`; the answer becomes one message of the chat under the id given beforehand. Without a `chatId` an assistant chat is opened.",
+      'AI-21': 'A repeated prompt with the same `clientId` by the same caller joins the first stream.',
+      'AI-22': `A chat has at most ${LIMITS.streamsPerChat} answers under way.`,
+      'AI-23':
+        'With `wait: true` the answer comes when the assistant has finished and adds message, usage and truncated; a caller who leaves does not end the stream.',
+      'AI-30': '`ai:resume` gives exactly the rest from an offset, while the stream runs and after its end.',
+      'AI-31':
+        'A client that drops deltas below the end of what it has, and resumes when one lies above, has every unit once, however late it came and however often it left.',
+      'AI-32':
+        "`ai:stop`, by whoever asked or the chat's owner or admin, keeps the text so far, with stopReason `stopped`.",
+      'AI-33':
+        'A stream that failed keeps its text so far, if any, in a message with `metadata.incomplete: true`, and says `ai:failed`.',
+      'AI-34': 'A server that stops ends its streams as interrupted and keeps their text.',
+      'AI-35': 'Streams of a server that died are ended by another one, with the text that was told.',
+      'AI-36': 'A stream followed over HTTP goes on exactly after any event that was seen.',
+      'AI-37': 'All of this holds with a real provider behind.',
     },
   },
   {
@@ -165,6 +192,89 @@ export const RULES: RuleGroup[] = [
         'The development outbox exists only off production and answers only the machine itself, not a proxy on it.',
       'HT-16': 'Every answer has an `X-Request-Id`: the one sent, if it is short and plain, else a new one.',
       'HT-17': '`/livez` asks nothing of other parts; `/readyz` and `/health` answer 503 when not ready, or down.',
+    },
+  },
+  {
+    title: 'The client library',
+    rules: {
+      'SD-1':
+        'Every listener hears every message once and in order, whatever was lost, doubled, delayed or missed while away.',
+      'SD-2': 'From `ready` on every message is heard; those before it are history.',
+      'SD-3': 'What the server no longer keeps is told as `chat:reset`, and events go on from there.',
+      'SD-4': 'An assistant stream is heard without gaps or repeats, and ends once.',
+      'SD-5': 'What may be sent twice (reads, and what carries a `clientId`) is; anything else is sent once.',
+      'SD-6': 'A listener that throws stops no other, and one that was taken off hears nothing more.',
+      'SD-7': 'An answer resolves; an error rejects with its code, detail and retryAfterMs.',
+      'SD-8':
+        'A call whose answer was lost is sent again with the same `clientId`, and calls made offline go out in their order.',
+      'SD-9': 'What rejects says whether it was never sent, or its outcome is unknown.',
+      'SD-10': "A burst stays under the server's limit of operations under way.",
+      'SD-11': 'States follow the connection, and one that does not say `hello` is given up.',
+      'SD-12': 'A refused connection is tried again only where that can help, with a new token where one can be had.',
+      'SD-13':
+        'A token is renewed before it ends; an expired session comes back with a new one, and a revoked session closes the client.',
+      'SD-14': 'Closing ends the connection, rejects what is under way, and forgets every listener.',
+      'SD-15': 'A chat that began while the client was away or connected is told once, with its messages.',
+      'SD-16': 'Chats that the server does not send by itself are asked for.',
+      'SD-17': 'Opened chats, watched people and the own presence are set up again after a reconnect.',
+      'SD-18': 'Without `autoResume` events come as they are sent.',
+      'SD-19': '`streamText` gives the text as it comes and returns the message.',
+    },
+  },
+  {
+    title: 'Beyond the wire: configuration, logs and storage',
+    rules: {
+      'CF-1': 'Off production the server needs no variable at all.',
+      'CF-2': 'Every mistake in the environment is reported at once, by name.',
+      'CF-3': 'No report repeats a value.',
+      'CF-4': 'A variable set to nothing counts as not set.',
+      'CF-5': 'Production demands two strong secrets.',
+      'CF-6': 'Production does not run without rate limits.',
+      'CF-7': 'The origin of `PUBLIC_URL` is allowed; localhost only off production.',
+      'CF-8': 'How phone codes travel follows from what is set.',
+      'CF-9': 'A database URI may have any form that MongoDB has.',
+      'CF-10': 'The example file is current.',
+      'CF-11': 'The example file states every default as it is.',
+      'CF-20': 'Secrets of development are made once and kept.',
+      'CF-21': 'Secrets given by the environment are used, and no file is written.',
+      'CF-22': 'Starters that come together have the same secrets.',
+      'CF-23': 'Processes that start together have the same secrets.',
+      'CF-24': 'A damaged file of secrets is neither replaced nor shown.',
+      'OB-1': 'The log is one JSON object for each line.',
+      'OB-2': 'What is less important than the level is left out.',
+      'OB-3': 'A field that is not on the list is redacted, and so is every object.',
+      'OB-4': 'Session ids are hashed and addresses truncated.',
+      'OB-5': 'An error is told with its code, stack and causes, and nothing that hangs on it.',
+      'OB-6': 'Causes may form a circle.',
+      'OB-7': 'What looks like a secret is scrubbed from texts.',
+      'OB-8': 'A child log hands its fields to each of its lines.',
+      'OB-9': 'No text steers the terminal.',
+      'OB-10': 'The log can go to files as well.',
+      'OB-11': 'A truncated address names a network, not a machine.',
+      'OB-12': 'An IPv6 address is truncated by its groups, however it is written.',
+      'OB-20': 'Operations are counted by outcome, and measured.',
+      'OB-21': 'Gauges are read when asked; counters are kept.',
+      'OB-22': 'The delay of the event loop and the memory are measured.',
+      'OB-23': 'Servers in one process measure apart.',
+      'OB-30': 'Who did what is stored, with the network and not the address.',
+      'OB-31': 'Everything recorded before a flush is written, in order.',
+      'OB-32': 'What waits is written before the end.',
+      'OB-33': 'What finds no place is counted and told; recording never fails what was done.',
+      'OB-34': 'Without a database the audit ends without its rows, and says so.',
+      'ST-1': 'What was written is there when the server starts again.',
+      'ST-2': 'An operator in a filter that came from outside is a value.',
+      'ST-3': 'The indexes of all models can be built at any time, again without harm.',
+      'ST-4': 'Whether the database answers can be asked.',
+      'ST-5': 'An embedded engine that ends by itself is noticed.',
+      'ST-6': 'A database that does not answer is an error at the start, not a wait.',
+      'ST-7': 'The database is the one that the URI names.',
+      'ST-20': 'One process holds a data directory; a second one is refused and told by whom.',
+      'ST-21': 'After a kill the data directory is free.',
+      'ST-22': 'A process that only stands still keeps its data directory.',
+      'ST-23': 'Of several that start together one gets it.',
+      'ST-24': 'The same holds within one process.',
+      'ST-25': 'Processes share a data directory only if all of them say so.',
+      'ST-26': 'A data directory may have a path of any length.',
     },
   },
 ];
