@@ -58,7 +58,7 @@ export function createAccessTokens(secrets: readonly string[], lifeSeconds: numb
     },
 
     verify(accessToken) {
-      const kid = jwt.decode(accessToken, { complete: true })?.header.kid;
+      const kid = kidIn(accessToken);
       const key = kid === undefined ? undefined : keys.get(kid);
       if (!key) throw refused();
       const { sub, sid, exp } = claimsOf(accessToken, key, now());
@@ -76,13 +76,23 @@ function claimsOf(token: string, key: KeyObject, nowMs: number): z.output<typeof
       audience: AUDIENCE,
       clockTimestamp: nowMs / 1000,
     });
-  } catch (cause) {
-    if (cause instanceof jwt.TokenExpiredError) throw new Fault('unauthenticated', 'The access token has expired');
+  } catch (error) {
+    if (error instanceof jwt.TokenExpiredError) throw new Fault('unauthenticated', 'The access token has expired');
     throw refused();
   }
   const claims = Claims.safeParse(payload);
   if (!claims.success) throw refused();
   return claims.data;
+}
+
+/** The name of the key that a token says it is signed with. */
+function kidIn(token: string): string | undefined {
+  try {
+    return jwt.decode(token, { complete: true })?.header.kid;
+  } catch {
+    // Its payload is no JSON.
+    return undefined;
+  }
 }
 
 const refused = (): Fault => new Fault('unauthenticated', 'The access token is not valid');

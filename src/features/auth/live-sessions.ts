@@ -52,7 +52,8 @@ export function createLiveSessions(
       const session = await asked;
       if (loading.get(sessionId) === asked) known.set(sessionId, { session, checkedAtMs: now() });
       // A notice that came meanwhile is newer than this answer.
-      return known.get(sessionId)?.session;
+      const newest = known.get(sessionId);
+      return newest ? newest.session : session;
     } finally {
       if (loading.get(sessionId) === asked) loading.delete(sessionId);
     }

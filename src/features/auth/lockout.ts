@@ -8,8 +8,8 @@
  * that does not exist is counted like any other.
  */
 import { mongo } from 'mongoose';
+import { truncateIp } from '../../observability/truncate-ip.ts';
 import { Fault, type Origin } from '../../protocol/index.ts';
-import { truncateIp } from './address.ts';
 import type { AuthModels, LockoutRecord } from './model.ts';
 import { deriveKey, keyedHash } from './secrets.ts';
 

@@ -148,5 +148,5 @@ export function createAuthModels(connection: Connection): AuthModels {
 function ending<T>(fields: Record<string, unknown>): Schema<T> {
   const schema = new Schema({ ...fields, purgeAt: { type: Date, required: true } }, { versionKey: false });
   schema.index({ purgeAt: 1 }, { expireAfterSeconds: 0, name: 'purge' });
-  return schema as unknown as Schema<T>;
+  return schema;
 }

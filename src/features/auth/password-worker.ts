@@ -1,8 +1,10 @@
 /** The thread that bcrypt keeps busy (a third of a second for each password at cost 12) instead of the main loop. */
 import { parentPort } from 'node:worker_threads';
-import bcrypt from 'bcryptjs';
+import { compareSync, hashSync } from 'bcryptjs';
 
-export type PasswordJob = { kind: 'hash'; input: string; cost: number } | { kind: 'compare'; input: string; hash: string };
+export type PasswordJob =
+  | { kind: 'hash'; input: string; cost: number }
+  | { kind: 'compare'; input: string; hash: string };
 export type PasswordResult = { value: string | boolean } | { error: string };
 
 parentPort?.on('message', (job: PasswordJob) => {
@@ -12,8 +14,7 @@ parentPort?.on('message', (job: PasswordJob) => {
 function run(job: PasswordJob): PasswordResult {
   try {
     return {
-      value:
-        job.kind === 'hash' ? bcrypt.hashSync(job.input, job.cost) : bcrypt.compareSync(job.input, job.hash),
+      value: job.kind === 'hash' ? hashSync(job.input, job.cost) : compareSync(job.input, job.hash),
     };
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error) };

@@ -5,15 +5,15 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Types } from 'mongoose';
+import { truncateIp } from '../../observability/truncate-ip.ts';
 import type { Origin } from '../../protocol/index.ts';
-import { truncateIp } from './address.ts';
 import type { AuthModels, EndReason, SessionRecord, SignInMethod } from './model.ts';
 import type { SessionRevoked } from './revocation.ts';
 import { deriveKey, keyedHash, sameHash } from './secrets.ts';
 
 const DAY_MS = 86_400_000;
-/** A session ends after this, however often it is refreshed. */
-const ABSOLUTE_MS = 30 * DAY_MS;
+/** A session ends after this without a refresh. */
+const IDLE_MS = 7 * DAY_MS;
 /** Two tabs that wake up together exchange the same token within this. */
 const RACE_MS = 20_000;
 export const SESSIONS_PER_USER = 20;
@@ -51,8 +51,8 @@ export interface SessionStore {
 export interface SessionStoreDeps {
   models: Pick<AuthModels, 'sessions' | 'retiredTokens'>;
   pepper: string;
-  /** Days without a refresh after which a session ends. */
-  idleDays: number;
+  /** Days after which a session ends, however often it is refreshed. */
+  absoluteDays: number;
   now: () => number;
   publish: (notice: SessionRevoked) => void;
 }
@@ -71,7 +71,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
   });
 
   const seen = (origin: Origin, absoluteExpiresAtMs: number): SeenFields => {
-    const expiresAt = new Date(Math.min(now() + deps.idleDays * DAY_MS, absoluteExpiresAtMs));
+    const expiresAt = new Date(Math.min(now() + IDLE_MS, absoluteExpiresAtMs));
     return {
       userAgent: origin.userAgent.slice(0, USER_AGENT_LENGTH),
       ip: truncateIp(origin.ip),
@@ -134,7 +134,9 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
   }
 
   async function find(tokenHash: string): Promise<SessionRecord | null> {
-    const record = await sessions.findOne<SessionRecord>({ $or: [{ tokenHash }, { parentHash: tokenHash }] });
+    const record =
+      (await sessions.findOne<SessionRecord>({ tokenHash })) ??
+      (await sessions.findOne<SessionRecord>({ parentHash: tokenHash }));
     if (record) return record;
     const retired = await retiredTokens.findOne({ _id: tokenHash as never });
     return retired ? sessions.findOne<SessionRecord>({ _id: retired['sessionId'] as Types.ObjectId }) : null;
@@ -153,7 +155,7 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
   return {
     async start(userId, method, origin) {
       const refreshToken = randomBytes(32).toString('base64url');
-      const absoluteExpiresAtMs = now() + ABSOLUTE_MS;
+      const absoluteExpiresAtMs = now() + deps.absoluteDays * DAY_MS;
       const record: SessionRecord = {
         _id: new Types.ObjectId(),
         userId: new Types.ObjectId(userId),

@@ -48,8 +48,8 @@ export interface Users {
   findByIds(ids: readonly string[]): Promise<User[]>;
   /** Which of the ids are users. */
   exists(ids: readonly string[]): Promise<string[]>;
-  /** The generated picture. Rejects with `not_found`. */
-  avatarSvg(userId: string): Promise<string>;
+  /** The generated picture; undefined when there is no such user. */
+  avatarSvg(userId: string): Promise<string | undefined>;
 }
 
 export interface UsersDeps {
@@ -149,7 +149,10 @@ export function createUsers({ connection, now = Date.now }: UsersDeps): Users {
       return records.map((record) => String(record._id));
     },
 
-    avatarSvg: async (userId) => drawAvatar(userId, (await profile(userId)).name),
+    async avatarSvg(userId) {
+      const record = await collection.findOne<PublicRecord>({ _id: new Types.ObjectId(userId) }, options);
+      return record ? drawAvatar(userId, record.name) : undefined;
+    },
   };
 }
 

@@ -52,6 +52,6 @@ function conditionsOf(query: string): Record<string, unknown>[] {
 }
 
 function prefixOf(text: string): { $gte: string; $lt: string } | undefined {
-  if ([...text].length < SHORTEST_PREFIX) return undefined;
+  if (text.length < SHORTEST_PREFIX) return undefined;
   return { $gte: text, $lt: text + LAST_CHARACTER };
 }
