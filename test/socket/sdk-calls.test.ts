@@ -35,6 +35,17 @@ describe('operations', () => {
     expect(server.logs.get(chat.id)).toHaveLength(1);
   });
 
+  test('[SD-8] what a cut left without an answer is sent again as soon as the connection is back', async () => {
+    const server = await startServer();
+    const chat = server.addChat();
+    const client = startClient(server, { requestTimeoutMs: 600_000, retryForMs: 600_000 });
+    const fates = ['cut-after', 'cut'] as const;
+    let n = 0;
+    server.fate = (call) => (call.name === 'message:send' ? (fates[n++] ?? 'answer') : 'answer');
+    expect(await client.send(chat.id, 'once')).toMatchObject({ seq: 1 });
+    expect(server.logs.get(chat.id)).toHaveLength(1);
+  });
+
   test('[SD-8] the server’s own timeout is an unknown outcome too', async () => {
     const server = await startServer();
     const chat = server.addChat();
@@ -194,6 +205,19 @@ describe('the connection', () => {
     await client.ready();
     const hopeless = startClient(server, { token: () => Promise.reject(new Error('signed out')) });
     await expect(hopeless.ready()).rejects.toMatchObject({ code: 'unauthenticated', cause: new Error('signed out') });
+  });
+
+  test('[SD-12] a token that comes too late for its handshake is not used for the next', async () => {
+    const server = await startServer();
+    const asked: ((token: string) => void)[] = [];
+    const client = startClient(server, { token: () => new Promise((resolve) => asked.push(resolve)) });
+    await vi.waitFor(() => expect(asked).toHaveLength(1));
+    server.cut();
+    await vi.waitFor(() => expect(asked).toHaveLength(2));
+    asked[0]?.('late');
+    asked[1]?.('in time');
+    await client.ready();
+    expect(server.tokens).toEqual(['in time']);
   });
 
   test('[SD-12] a fixed token that is refused, or a protocol that is not spoken, closes the client', async () => {

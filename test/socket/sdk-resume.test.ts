@@ -38,6 +38,22 @@ describe('chats', () => {
     expect(contentsOf(heard)).toEqual(['early']);
   });
 
+  test('[SD-2] an event of a known chat that comes long before the heads does not make the chat new', async () => {
+    const server = await startServer();
+    const chat = server.addChat(2);
+    const client = startClient(server, { timings: { holeMs: 1 } });
+    const heard = heardBy(client);
+    let answer: ((fate: 'answer') => void) | undefined;
+    server.fate = (call) => (call.name === 'chat:heads' ? new Promise((resolve) => (answer = resolve)) : 'answer');
+    await vi.waitFor(() => expect(answer).toBeDefined());
+    server.post(chat.id, 'early');
+    await expect(client.once('chat:created', () => true, { timeoutMs: 30 })).rejects.toMatchObject({ code: 'timeout' });
+    answer?.('answer');
+    await client.ready();
+    expect(contentsOf(heard)).toEqual(['early']);
+    expect(server.calls.map(({ name }) => name)).toEqual(['chat:heads']);
+  });
+
   test('[SD-2] operations wait for the first heads, so that what they read covers what is not told', async () => {
     const server = await startServer();
     const chat = server.addChat(1);

@@ -54,6 +54,7 @@ export class ScriptedServer {
   readonly handlers: Record<string, (input: Record<string, unknown>) => unknown> = {};
   readonly #http = createServer();
   readonly #io: Server;
+  readonly #transports = new Set<{ close(): unknown }>();
   #connections = 0;
 
   constructor() {
@@ -64,6 +65,10 @@ export class ScriptedServer {
       next(refusal && Object.assign(new Error(refusal.code), { data: { message: refusal.code, ...refusal } }));
     });
     this.#io.on('connection', (socket) => this.#serve(socket));
+    this.#io.engine.on('connection', (transport: { close(): unknown; on(name: string, done: () => void): void }) => {
+      this.#transports.add(transport);
+      transport.on('close', () => this.#transports.delete(transport));
+    });
   }
 
   async listen(): Promise<this> {
@@ -89,7 +94,7 @@ export class ScriptedServer {
 
   /** Ends every connection as a broken network would. */
   cut(): void {
-    for (const socket of this.#io.of('/').sockets.values()) socket.conn.close();
+    for (const transport of this.#transports) transport.close();
   }
 
   /** Ends every connection from the server's side. */

@@ -1,5 +1,5 @@
 /** A chat's log in the SDK: whatever comes, twice, early or late, is heard once and in order. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ChatLog, EARLY_MAX } from '../../src/client/chat-log.ts';
 

@@ -1,5 +1,5 @@
 /** An assistant's text in the SDK: each unit once and in order. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { StreamText } from '../../src/client/stream-text.ts';
 
