@@ -9,7 +9,7 @@ import type { Log } from '../../src/observability/log.ts';
 export type TestDatabase = Database & AsyncDisposable;
 
 /** The environment that gives a server a database of its own: a fresh name on the server of `MONGODB_URI`, if there is one. */
-export function freshDatabaseUri(): { MONGODB_URI: string } | Record<never, string> {
+export function freshDatabaseUri(): { MONGODB_URI?: string } {
   const { MONGODB_URI } = process.env;
   return MONGODB_URI ? { MONGODB_URI: withDatabase(MONGODB_URI, `test-${randomBytes(6).toString('hex')}`) } : {};
 }
@@ -20,7 +20,7 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   const fresh = freshDatabaseUri();
   const database = await connectDatabase({
     dataDir,
-    mongodbUri: 'MONGODB_URI' in fresh ? fresh.MONGODB_URI : undefined,
+    mongodbUri: fresh.MONGODB_URI,
     maxPoolSize: 10,
     log: silent,
   });

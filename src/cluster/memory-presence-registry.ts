@@ -1,0 +1,48 @@
+/** The presence registry of a node that is alone: its connections end with it, so nothing has to expire. */
+import type { ConnectionStatus, PresenceRegistry } from './presence-registry.ts';
+
+export function createMemoryPresenceRegistry(): PresenceRegistry {
+  const users = new Map<string, Map<string, ConnectionStatus>>();
+  const listeners = new Set<{ call: (userId: string) => void }>();
+
+  const changed = (userId: string): void => {
+    for (const { call } of listeners) call(userId);
+  };
+
+  return {
+    async set(userId, connectionId, status) {
+      const connections = users.get(userId) ?? new Map<string, ConnectionStatus>();
+      if (connections.get(connectionId) === status) return;
+      users.set(userId, connections.set(connectionId, status));
+      changed(userId);
+    },
+
+    async remove(userId, connectionId) {
+      const connections = users.get(userId);
+      const removed = connections?.delete(connectionId) ?? false;
+      if (connections?.size === 0) users.delete(userId);
+      if (removed) changed(userId);
+      return { last: !users.has(userId) };
+    },
+
+    async get(userIds) {
+      const found = new Map<string, ConnectionStatus[]>();
+      for (const userId of userIds) {
+        const connections = users.get(userId);
+        if (connections) found.set(userId, [...connections.values()]);
+      }
+      return found;
+    },
+
+    onChange(call) {
+      const entry = { call };
+      listeners.add(entry);
+      return () => void listeners.delete(entry);
+    },
+
+    async close() {
+      users.clear();
+      listeners.clear();
+    },
+  };
+}
