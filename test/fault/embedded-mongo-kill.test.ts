@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { mongo } from 'mongoose';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 
 const KILLS = 20;
 const WRITERS = 24;
@@ -104,5 +104,37 @@ it(
     expect(acked.size).toBeGreaterThan(KILLS * WRITERS);
     await server.close();
     await server.kill();
+  },
+);
+
+it(
+  'lets two processes write to one path, and the one go on when the other is killed',
+  { timeout: 60_000 },
+  async () => {
+    const path = mkdtempSync(join(tmpdir(), 'embedded-mongo-pair-'));
+    onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+    const acked: Acked = new Map();
+    const [killed, survivor] = await Promise.all([startServer(path), startServer(path)]);
+    await killed.rows.createIndexes([{ key: { key: 1 }, unique: true }, { key: { tags: 1, version: -1 } }]);
+    let left = 200;
+    let enough = () => {};
+    const reached = new Promise<void>((resolve) => (enough = resolve));
+    const acknowledged = () => void (--left === 0 && enough());
+    const writersOf = ({ rows }: typeof killed, name: string) =>
+      Promise.all(Array.from({ length: WRITERS / 2 }, (_, i) => write(rows, `${name}${i}`, acked, acknowledged)));
+    const doomed = writersOf(killed, 'killed');
+    const others = writersOf(survivor, 'survivor');
+    await Promise.race([reached, doomed, others]);
+    await killed.kill();
+    await doomed;
+    // The survivor answers still, although the other may have held the write lock.
+    const before = acked.size;
+    await vi.waitUntil(() => acked.size > before + WRITERS, { timeout: 20_000 });
+    await survivor.kill();
+    await others;
+    const again = await startServer(path);
+    await verify(again.rows, acked);
+    expect([...acked.keys()].some((id) => id.startsWith('killed'))).toBe(true);
+    await Promise.all([killed, survivor, again].map((server) => server.close()));
   },
 );

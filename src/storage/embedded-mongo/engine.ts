@@ -56,7 +56,12 @@ export function createEngine({ path, sync = true, ttlSeconds = TTL_SECONDS, onEr
   let closed = false;
   const sweep = () => {
     context.cursors.sweep(Date.now());
-    sweeping = sweeping.then(() => expire(store, () => closed)).catch((error: unknown) => onError?.(error, 'ttl'));
+    sweeping = sweeping
+      .then(() => {
+        store.releaseDeadReaders();
+        return expire(store, () => closed);
+      })
+      .catch((error: unknown) => onError?.(error, 'ttl'));
     return sweeping;
   };
   const timer = setInterval(() => void sweep(), ttlSeconds * 1000);

@@ -8,11 +8,14 @@ const COMMON = new Set(
   ),
 );
 
+/** Of the handshake: a client tells what it likes, and newer clients tell more. */
+export const ANY_FIELDS = '*';
+
 /** Checks what all commands have in common, and that the command has no field that would be ignored silently. */
 export function checkCommand(name: string, command: Doc, fields: string): void {
   const own = new Set(fields.split(' '));
   for (const [key, value] of Object.entries(command)) {
-    if (key === name || COMMON.has(key) || own.has(key)) continue;
+    if (key === name || COMMON.has(key) || own.has(key) || fields === ANY_FIELDS) continue;
     if (value !== undefined && value !== null && value !== false) refuse(`the option '${key}' of ${name}`);
   }
   if (command['startTransaction'] !== undefined || command['autocommit'] === false) refuseTransaction();

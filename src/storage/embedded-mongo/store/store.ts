@@ -45,6 +45,11 @@ export class Store {
     return this.#environment.close();
   }
 
+  /** Frees what readers of processes that were killed still hold, so that the file does not grow. */
+  releaseDeadReaders(): void {
+    this.#environment.readerCheck();
+  }
+
   /** Lets the reads of this turn see what other processes have committed meanwhile. */
   refresh(): void {
     this.#environment.resetReadTxn();
