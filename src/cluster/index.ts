@@ -1,7 +1,8 @@
 /** What nodes share: notices, ownership, presence, growing texts and limits. Each port has a form for a node that is alone. */
 export { ALL_NODES, type Bus, type BusListener, type BusResponder } from './bus.ts';
 export { systemClock, type Clock } from './clock.ts';
-export { createLeases, fenceFilter, type Lease, type Leases, type Nodes } from './lease.ts';
+export { fenceFilter, type Lease, type Leases, type Nodes } from './lease.ts';
+export { createLeases, type LeasesDeps } from './leases.ts';
 export { createLimits, type Limits, type LimitsOptions, type NamedLimit } from './limits.ts';
 export { createMemoryBus } from './memory-bus.ts';
 export { createMemoryPresenceRegistry } from './memory-presence-registry.ts';
