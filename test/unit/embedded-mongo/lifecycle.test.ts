@@ -2,6 +2,7 @@ import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { mongo } from 'mongoose';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
@@ -66,6 +67,17 @@ describe('startEmbeddedMongo', () => {
     writeFileSync(file, '');
     await expect(startEmbeddedMongo({ path: temporaryDirectory(), socketPath: file })).rejects.toThrow(/EADDRINUSE/);
     expect(existsSync(file)).toBe(true);
+  });
+
+  it('says so when its thread dies, and takes the private directory away', async () => {
+    const once = vi.spyOn(Worker.prototype, 'once');
+    onTestFinished(() => once.mockRestore());
+    const server = await startEmbeddedMongo({ path: temporaryDirectory(), sync: false });
+    const [worker] = once.mock.contexts as Worker[];
+    await worker?.terminate();
+    expect(await server.exited).toMatchObject({ message: expect.stringContaining('thread ended') });
+    expect(existsSync(dirname(server.socketPath))).toBe(false);
+    await expect(server.close()).rejects.toThrow(/thread ended/);
   });
 
   it('says why it cannot start', async () => {
