@@ -250,7 +250,7 @@ export function describeLeases(name: string, open: () => Promise<LeaseWorld>): v
       let got: number | undefined;
       const waiting = bob.leases.acquire('x', 60_000).then(({ fence }) => (got = fence));
       await lease.release();
-      await expect.poll(() => (bob.clock.advance(50), got)).toBe(lease.fence + 1);
+      await expect.poll(() => (bob.clock.advance(250), got)).toBe(lease.fence + 1);
       await waiting;
       expect(bob.clock.timers).toBe(timers);
     });
@@ -260,7 +260,7 @@ export function describeLeases(name: string, open: () => Promise<LeaseWorld>): v
       const { timers } = bob.clock;
       let refusal: unknown;
       const waiting = bob.leases.acquire('x', 1_000).catch((error: unknown) => (refusal = error));
-      await expect.poll(() => (bob.clock.advance(50), refusal)).toMatchObject({ code: 'unavailable' });
+      await expect.poll(() => (bob.clock.advance(250), refusal)).toMatchObject({ code: 'unavailable' });
       await waiting;
       expect(bob.clock.timers).toBe(timers);
       expect(await bob.leases.tryAcquire('x')).toBeUndefined();

@@ -1,0 +1,11 @@
+/** Every migration, in order. One that was released is never changed; a new one is added at the end. */
+import { ensureIndexes } from '../database.ts';
+import type { Migration } from '../migrations.ts';
+
+export const migrations: readonly Migration[] = [
+  {
+    version: 1,
+    name: 'indexes of the first version',
+    up: ({ connection }) => ensureIndexes(connection),
+  },
+];
