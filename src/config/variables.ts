@@ -251,6 +251,12 @@ export const VARIABLES = {
     '',
     'Directory for log files too, rotated at 10 MiB, ten of them kept. Without it only standard output.',
   ),
+  ERROR_DSN: variable(
+    'Logs and metrics',
+    url(['http', 'https']).optional(),
+    '',
+    'Address that gets every unexpected error as one POST of JSON, redacted like the log. Without it they are only logged.',
+  ),
   METRICS_TOKEN: variable(
     'Logs and metrics',
     z.string().min(16, 'must have at least 16 characters').optional(),
