@@ -39,9 +39,9 @@ export function createErrorHook({ dsn, log }: ErrorHookOptions): ErrorHook {
   };
 
   return {
-    report(error, fields = {}) {
+    report(bug, fields = {}) {
       if (underWay.size >= UNDER_WAY) return;
-      const body = JSON.stringify({ time: new Date().toISOString(), ...serializeFields({ ...fields, error }) });
+      const body = JSON.stringify({ time: new Date().toISOString(), ...serializeFields({ ...fields, error: bug }) });
       const sending = send(body).finally(() => underWay.delete(sending));
       underWay.add(sending);
     },
