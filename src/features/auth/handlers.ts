@@ -5,7 +5,6 @@ import { Fault, type Context, type Handlers, type Session } from '../../protocol
 import type { Profile } from '../users/contract.ts';
 import type { Users } from '../users/index.ts';
 import type { AccessTokens } from './access-tokens.ts';
-import { addressKey } from './address.ts';
 import { isCommonPassword } from './common-passwords.ts';
 import type { authContract } from './contract.ts';
 import type { Lockout } from './lockout.ts';
@@ -62,7 +61,7 @@ export function createAuthHandlers(parts: AuthParts): Handlers<typeof authContra
   };
 
   const countAttempt = (context: Context): Promise<void> =>
-    parts.limits.consume('sign-in', addressKey(context.origin.ip), ATTEMPTS_PER_ADDRESS);
+    parts.limits.consume('sign-in', context.origin.ip, ATTEMPTS_PER_ADDRESS);
 
   async function userOfPhone(phoneNumber: string): Promise<Profile> {
     const existing = await users.profileByPhone(phoneNumber);

@@ -1,11 +1,14 @@
 /** The records of phones. A change is made from a version and written only onto that version. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mongo } from 'mongoose';
 import { Fault, KeyedQueue } from '../../protocol/index.ts';
 import type { AuthModels, PhoneRecord } from './model.ts';
 import { NEW_PHONE, RECORD_LIFE_MS, type PhoneState } from './otp-ledger.ts';
 
 /** Changes of one phone wait for each other in a node, so only other nodes can get in between. */
-const MOST_RETRIES = 10;
+const MOST_RETRIES = 20;
+/** Whoever was slower waits up to this, at random, lest two nodes keep step and one always loses. */
+const LONGEST_PAUSE_MS = 20;
 
 export interface Phones {
   /** Applies a step of the ledger, again if somebody was faster. What the step throws leaves the record as it was. */
@@ -37,6 +40,7 @@ export function createPhones({ phones }: Pick<AuthModels, 'phones'>, now: () => 
           const record = await collection.findOne<PhoneRecord>({ _id: phoneNumber as never });
           const result = step(record ?? NEW_PHONE);
           if (await write(phoneNumber, record?.version ?? 0, result.state)) return result;
+          await sleep(Math.random() * LONGEST_PAUSE_MS);
         }
         throw new Fault('unavailable', 'Too much is going on with this phone', { retryAfterMs: 1_000 });
       }),

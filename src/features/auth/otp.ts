@@ -3,7 +3,6 @@ import { randomInt } from 'node:crypto';
 import { Types } from 'mongoose';
 import type { Limits } from '../../cluster/limits.ts';
 import { Fault } from '../../protocol/index.ts';
-import { addressKey } from './address.ts';
 import type { AuthModels } from './model.ts';
 import { CODE_LIFE_MS, RESEND_AFTER_MS, withSend, withTry, type Challenge } from './otp-ledger.ts';
 import { createPhones } from './otp-phones.ts';
@@ -15,8 +14,8 @@ import { deriveKey, keyedHash } from './secrets.ts';
 const SENDS_PER_ADDRESS = { points: 10, windowSeconds: 3_600 };
 
 export interface OtpOptions {
-  /** ISO 3166 codes of the countries served; empty for all. */
-  countries: readonly string[];
+  /** ISO 3166 codes of the countries served; empty or undefined for all. */
+  countries: readonly string[] | undefined;
   /** Sends in one hour to all phones; undefined for no cap. */
   hourlyCap: number | undefined;
 }
@@ -46,7 +45,7 @@ export interface Otp {
 export function createOtp({ models, provider, limits, pepper, countries, hourlyCap, now }: OtpDeps): Otp {
   const phones = createPhones(models, now);
   const tallies = createTallies(models, hourlyCap, now);
-  const allowed = new Set(countries.map((country) => country.toUpperCase()));
+  const allowed = new Set(countries?.map((country) => country.toUpperCase()));
   const codeKey = deriveKey(pepper, 'otp');
   const codeHash = (challengeId: string, phone: string, code: string): string =>
     keyedHash(codeKey, challengeId, phone, code);
@@ -60,7 +59,7 @@ export function createOtp({ models, provider, limits, pepper, countries, hourlyC
       }
       if (!provider.serves(channel)) throw new Fault('unsupported', 'This channel is not served');
       // What one address can do comes first: what it is refused costs nobody else anything.
-      await limits.consume('otp-send', addressKey(ip), SENDS_PER_ADDRESS);
+      await limits.consume('otp-send', ip, SENDS_PER_ADDRESS);
       await tallies.requireHonest(prefix);
 
       const code = String(randomInt(1_000_000)).padStart(6, '0');

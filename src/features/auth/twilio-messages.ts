@@ -12,8 +12,8 @@ export interface TwilioMessagesOptions {
   kind: 'twilio-messages';
   accountSid: string;
   authToken: string;
-  /** A number in E.164, or a messaging service (`MG…`). */
-  from: string;
+  /** A number in E.164, or a messaging service (`MG…`). Without it SMS is not served. */
+  from?: string | undefined;
   /** A number in E.164. Without it WhatsApp is not served. */
   whatsappFrom?: string | undefined;
   /** Another address than Twilio's. */
@@ -31,10 +31,11 @@ const TIMED_OUT = new Set(['ECONNABORTED', 'ETIMEDOUT', 'ESOCKETTIMEDOUT', 'ECON
 
 export function createTwilioMessages(options: TwilioMessagesOptions, log: Log): OtpProvider {
   let client: Promise<Twilio> | undefined;
-  const sender = options.from.startsWith('MG') ? { messagingServiceSid: options.from } : { from: options.from };
+  const { from = '' } = options;
+  const sender = from.startsWith('MG') ? { messagingServiceSid: from } : { from };
 
   return {
-    serves: (channel) => channel === 'sms' || options.whatsappFrom !== undefined,
+    serves: (channel) => (channel === 'sms' ? options.from : options.whatsappFrom) !== undefined,
 
     async send({ to, channel, text }) {
       client ??= connect(options);
