@@ -148,7 +148,7 @@ export async function startSystem(): Promise<TestSystem> {
     async addNode(deps = {}) {
       // A view of the connection of its own: models are made once per connection.
       const connection = database.connection.useDb(database.connection.name);
-      const node = createTestNode(connection, cluster, deps);
+      const node = await createTestNode(connection, cluster, deps);
       await ensureIndexes(connection);
       nodes.push(node);
       return node;
@@ -160,12 +160,13 @@ export async function startSystem(): Promise<TestSystem> {
     },
     async [Symbol.asyncDispose]() {
       for (const node of nodes) await node.close();
+      await cluster.close();
       await database.close();
     },
   };
 }
 
-function createTestNode(connection: Connection, cluster: TestCluster, deps: Partial<AiDeps>): TestNode {
+async function createTestNode(connection: Connection, cluster: TestCluster, deps: Partial<AiDeps>): Promise<TestNode> {
   const rooms = createTestRooms();
   const log = createTestLog();
   const provider = createTestProvider();
@@ -178,14 +179,14 @@ function createTestNode(connection: Connection, cluster: TestCluster, deps: Part
     now: Date.now,
     existingUsers: async (userIds) => userIds,
   });
-  const nodes = cluster.join();
+  const { nodes, leases } = await cluster.join(connection);
   const ai = createAi({
     connection,
     chat: chat.service,
     rooms,
     streamLog: cluster.streamLog,
     nodes,
-    leases: cluster.leases,
+    leases,
     provider,
     audit: { record: (entry) => void audited.push(entry), flush: async () => {} },
     log,

@@ -118,6 +118,7 @@ describe('ai:resume', () => {
       let said = 0;
       while (said < full.length) {
         const size = 2 + Math.floor(random() * 40);
+        const delta = further(streamId);
         // Cut anywhere, within pairs too.
         answer.say(full.slice(said, said + size));
         said += size;
@@ -129,7 +130,7 @@ describe('ai:resume', () => {
           probes.push(node.call('ai:resume', ADA, { streamId, offset: Math.floor(random() * full.length) }));
         }
         if (random() < 0.3) await new Promise((resolve) => setImmediate(resolve));
-        if (random() < 0.15) await further(streamId);
+        if (random() < 0.15) await delta;
       }
       for (const client of clients) if (random() < 0.5) client.connect();
       answer.finish();
@@ -286,7 +287,7 @@ describe('the end of a node', () => {
     const { streamId, messageId, answer } = await begin();
     answer.say('So far');
     await heard(streamId, 'So far');
-    system.cluster.kill(node.id);
+    await system.cluster.kill(node.id);
     expect(await other.ended(streamId)).toMatchObject({ event: 'ai:failed', data: { code: 'unavailable' } });
     expect(await other.chat.messageById(chatId, messageId)).toMatchObject({
       content: 'So far',
@@ -318,8 +319,8 @@ describe('the end of a node', () => {
     const ids = streamIdsFor(ADA, chatId, 'c1');
     const row = { ...ids, chatId, userMessageId: message.id, askedBy: ADA, nodeId: 'gone', model: 'm' };
     await store.start(row);
-    system.cluster.kill('gone');
     await node.ai.recover();
+    await system.cluster.kill('gone');
     expect(await node.ended(ids.streamId)).toMatchObject({ event: 'ai:failed', data: { code: 'unavailable' } });
     expect(await node.chat.history(chatId, 10)).toHaveLength(1);
     // The prompt's first outcome stays its outcome.
@@ -336,8 +337,8 @@ describe('the end of a node', () => {
     await store.start(row);
     const metadata = { streamId: ids.streamId, model: 'm', stopReason: 'max_tokens' };
     await node.chat.post({ id: ids.messageId, chatId, sender: { type: 'assistant' }, content: 'Whole', metadata });
-    system.cluster.kill('gone');
     await node.ai.recover();
+    await system.cluster.kill('gone');
     expect(await node.ended(ids.streamId)).toMatchObject({
       event: 'ai:finished',
       data: { stopReason: 'max_tokens', message: { content: 'Whole' } },

@@ -1,73 +1,61 @@
-/** The cluster's ports in one process, with deaths at a test's command. */
-import { randomBytes } from 'node:crypto';
-import type { Bus, BusListener } from '../../../src/cluster/bus.ts';
-import type { Leases, Nodes } from '../../../src/cluster/lease.ts';
-import type { StreamLog } from '../../../src/cluster/stream-log.ts';
+/** Several nodes in one process on the real parts of the cluster, with a time of its own and deaths at a test's command. */
+import type { Connection } from 'mongoose';
+import type { Clock } from '../../../src/cluster/clock.ts';
+import {
+  createLeases,
+  createMemoryBus,
+  createMemoryStreamLog,
+  createNodes,
+  type Bus,
+  type DatabaseNodes,
+  type Leases,
+  type StreamLog,
+} from '../../../src/cluster/index.ts';
+import { createTestLog } from './test-log.ts';
 
 export interface TestCluster {
   bus: Bus;
   streamLog: StreamLog;
-  leases: Leases;
-  /** A node of its own. */
-  join(): Nodes;
-  /** Lets the others know that a node is dead. */
-  kill(nodeId: string): void;
+  /** A node of its own, with its beat in the database. */
+  join(connection: Connection): Promise<{ nodes: DatabaseNodes; leases: Leases }>;
+  /** The node beats no more; time passes until the others have seen it. */
+  kill(nodeId: string): Promise<void>;
+  close(): Promise<void>;
 }
 
+const BEAT_MS = 2_000;
+/** Until a node without a beat is dead for certain: 8 s, and one more look. */
+const BEATS_TO_DEATH = 5;
+
 export function createTestCluster(): TestCluster {
-  const dead = new Set<string>();
-  const mourners = new Set<(nodeId: string) => void>();
-  const listeners = new Map<string, Set<BusListener>>();
-  const texts = new Map<string, string>();
-  const held = new Set<string>();
+  const log = createTestLog();
+  const bus = createMemoryBus({ log });
+  const streamLog = createMemoryStreamLog();
+  const alive = new Map<string, DatabaseNodes>();
+  const all: DatabaseNodes[] = [];
+  let nowMs = 0;
+  // Beats come by `kill` only, each awaited.
+  const clock: Clock = { now: () => nowMs, every: () => () => {} };
   return {
-    bus: {
-      publish: (topic, data) => listeners.get(topic)?.forEach((listener) => listener(data)),
-      subscribe(topic, listener) {
-        const those = listeners.get(topic) ?? new Set();
-        listeners.set(topic, those.add(listener));
-        return () => those.delete(listener);
-      },
-      request: () => Promise.reject(new Error('Nobody is asked here')),
-      respond: () => () => {},
-      onReady: () => () => {},
-      healthy: true,
-      close: async () => {},
+    bus,
+    streamLog,
+    async join(connection) {
+      const nodes = await createNodes({ connection, log, clock });
+      alive.set(nodes.id, nodes);
+      all.push(nodes);
+      return { nodes, leases: createLeases({ connection, nodes, log, clock }) };
     },
-    streamLog: {
-      async append(streamId, offset, text) {
-        const known = texts.get(streamId) ?? '';
-        texts.set(streamId, known + text.slice(known.length - offset));
-      },
-      async read(streamId, offset) {
-        const text = texts.get(streamId);
-        return text === undefined ? undefined : { text: text.slice(offset), offset: Math.min(offset, text.length) };
-      },
-      async remove(streamId) {
-        texts.delete(streamId);
-      },
-      close: async () => {},
+    async kill(nodeId) {
+      alive.delete(nodeId);
+      for (let beat = 0; beat < BEATS_TO_DEATH; beat++) {
+        nowMs += BEAT_MS;
+        for (const nodes of alive.values()) await nodes.tick();
+      }
     },
-    leases: {
-      async tryAcquire(name) {
-        if (held.has(name)) return undefined;
-        held.add(name);
-        return { name, fence: 1, lost: new AbortController().signal, release: async () => void held.delete(name) };
-      },
-      acquire: () => Promise.reject(new Error('Nobody waits here')),
-    },
-    join: () => ({
-      id: randomBytes(8).toString('hex'),
-      isAlive: (nodeId) => !dead.has(nodeId),
-      onDeath(listener) {
-        mourners.add(listener);
-        return () => mourners.delete(listener);
-      },
-      close: async () => {},
-    }),
-    kill(nodeId) {
-      dead.add(nodeId);
-      for (const mourner of mourners) mourner(nodeId);
+    async close() {
+      for (const nodes of all) await nodes.close();
+      await streamLog.close();
+      await bus.close();
     },
   };
 }
