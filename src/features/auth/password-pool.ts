@@ -4,10 +4,10 @@ import { Worker } from 'node:worker_threads';
 import { Fault, withResolvers } from '../../protocol/index.ts';
 import type { PasswordJob, PasswordResult } from './password-worker.ts';
 
-/** At three to six jobs a second, more could not be answered before an operation's deadline. */
-const MOST_WAITING = 40;
 /** One core stays for the main loop. */
 const THREADS = Math.min(2, Math.max(1, availableParallelism() - 1));
+/** At about three jobs a second and thread, more could not be answered before an operation's deadline of 10 s. */
+const MOST_WAITING = 20 * THREADS;
 
 interface Waiting {
   job: PasswordJob;

@@ -69,7 +69,7 @@ describe('the password threads', () => {
   test('refuse more than can be answered in time, and answer the rest', async () => {
     const passwords = open(6);
     const outcomes = await Promise.all(Array.from({ length: 60 }, () => faultOf(passwords.hash('correct horse'))));
-    expect(outcomes.filter((outcome) => outcome === 'ok').length).toBeGreaterThanOrEqual(40);
+    expect(outcomes.filter((outcome) => outcome === 'ok').length).toBeGreaterThanOrEqual(20);
     expect(outcomes.filter((outcome) => outcome === 'unavailable').length).toBeGreaterThanOrEqual(15);
     expect(await faultOf(passwords.hash('correct horse'))).toBe('ok');
   });
