@@ -134,12 +134,6 @@ export const VARIABLES = {
     '',
     'A MongoDB (5.0 or newer), as mongodb://127.0.0.1:27017/atelier. Without it the embedded database in DATA_DIR.',
   ),
-  REDIS_URL: variable(
-    'Storage',
-    url(['redis', 'rediss']).optional(),
-    '',
-    'A Redis, as redis://127.0.0.1:6379. Needed when more than one node runs; without it one process owns DATA_DIR.',
-  ),
   JWT_SECRET: variable(
     'Accounts',
     z.string().optional(),

@@ -3,6 +3,7 @@
  * and an orderly drain.
  */
 import type { Server as HttpServer } from 'node:http';
+import { LRUCache } from 'lru-cache';
 import { Server, type Socket } from 'socket.io';
 import { LIMITS, userRoom, type Call, type EventMap, type Rooms, type Session } from '../protocol/index.ts';
 import { AddressCap } from './address-cap.ts';
@@ -65,6 +66,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
     },
     // CORS settings do not gate websockets, so origins are checked here for both transports.
     allowRequest: (request, done) => {
+      if (draining) return done('stopping', false);
       const { origin } = request.headers;
       if (origin !== undefined && !options.allowsOrigin(origin)) return done('origin not allowed', false);
       const isNew = !new URL(request.url ?? '/', 'http://localhost').searchParams.has('sid');
@@ -78,13 +80,9 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
   const adapter = namespace.adapter as unknown as FanOutAdapter;
   const rooms = createSocketRooms(namespace, options.events, { checkEvents: options.checkEvents });
   const connections = new Map<string, Connection>();
+  /** Sessions that ended lately: one may end between its check at the handshake and its socket's registration. */
+  const endedSessions = new LRUCache<string, CloseReason>({ max: 10_000, ttl: 60_000 });
   let draining = false;
-
-  io.engine.on('connection', (transport: { request: Parameters<typeof originOf>[0]; once: Socket['once'] }) => {
-    const { ip } = originOf(transport.request, options.trustedHops);
-    addresses.add(ip);
-    transport.once('close', () => addresses.remove(ip));
-  });
 
   function serve(service: GatewayService): void {
     namespace.use(
@@ -107,13 +105,20 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
         now: options.now,
       });
       connections.set(socket.id, connection);
+      const ended = endedSessions.get(session.sessionId);
+      if (ended) connection.close(ended);
       socket.on('disconnect', () => connections.delete(socket.id));
-      if (draining) socket.conn.close();
     });
     io.attach(options.httpServer);
+    io.engine.on('connection', (transport: { request: Parameters<typeof originOf>[0]; once: Socket['once'] }) => {
+      const { ip } = originOf(transport.request, options.trustedHops);
+      addresses.add(ip);
+      transport.once('close', () => addresses.remove(ip));
+    });
   }
 
   function closeSessions(userId: string, sessionIds: readonly string[], reason: CloseReason): void {
+    for (const sessionId of sessionIds) endedSessions.set(sessionId, reason);
     for (const id of adapter.rooms.get(userRoom(userId)) ?? []) {
       const connection = connections.get(id);
       if (connection && sessionIds.includes(connection.session.sessionId)) connection.close(reason);

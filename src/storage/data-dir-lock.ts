@@ -24,7 +24,7 @@ export class DataDirLocked extends Error {
 
   constructor(dataDir: string, pid: number) {
     super(
-      `${dataDir} is in use by process ${pid}. End that one, choose another DATA_DIR, or set REDIS_URL for both to share it.`,
+      `${dataDir} is in use by process ${pid}. End that one or choose another DATA_DIR.`,
     );
     this.pid = pid;
   }

@@ -46,6 +46,8 @@ export type StartEngine = (options: {
 const DATABASE_NAME = 'atelier';
 /** How long an operation waits for a reachable server before it fails. */
 const SERVER_SELECTION_MS = 5_000;
+/** A reply that does not come within this is lost: a half-open connection would wait for ever. */
+const SOCKET_TIMEOUT_MS = 20_000;
 const PING_MS = 2_000;
 /** Enough for the engine's one writer and for a node's concurrent reads. */
 const POOL_SIZE = 50;
@@ -111,6 +113,7 @@ function connectOptions(uri: string): ConnectOptions {
   return {
     ...(path === '' ? { dbName: DATABASE_NAME } : {}),
     ...(given.has('serverselectiontimeoutms') ? {} : { serverSelectionTimeoutMS: SERVER_SELECTION_MS }),
+    ...(given.has('sockettimeoutms') ? {} : { socketTimeoutMS: SOCKET_TIMEOUT_MS }),
     ...(given.has('w') || given.has('journal') || given.has('j')
       ? {}
       : { writeConcern: { w: 'majority', journal: true } }),

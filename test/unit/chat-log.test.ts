@@ -128,9 +128,7 @@ test('[CH-6] a full queue refuses with unavailable and keeps what it has', async
 
 test('[CH-7] when answers are lost with the connection, no entry is lost, doubled or misnumbered', async () => {
   await using setup = await setUp();
-  const { client } = setup.database.connection;
-  const [host] = (client as unknown as { options: { hosts: { host?: string; port?: number; socketPath?: string }[] } })
-    .options.hosts;
+  const [host] = setup.database.connection.getClient().options.hosts;
   await using cutter = await startTcpCutter(
     host?.socketPath === undefined
       ? { host: host?.host ?? '127.0.0.1', port: host?.port ?? 27017 }

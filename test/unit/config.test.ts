@@ -31,7 +31,6 @@ describe('the configuration', () => {
       allowedOrigins: ['http://localhost:3000'],
       allowLocalhostOrigins: true,
       mongodbUri: undefined,
-      redisUrl: undefined,
       accessTokenSeconds: 900,
       refreshTokenDays: 30,
       trustProxyHops: 0,

@@ -101,10 +101,12 @@ export function createPresence(deps: PresenceDeps): PresenceFeature {
         const allowed = await sharing(session.userId, unique);
         const wanted = new Set<Room>([...allowed].map(presenceRoom));
         for (const room of rooms.of(id, 'presence')) if (!wanted.has(room)) rooms.leave({ connectionId: id }, room);
+        const unwatched = new Set([...allowed].filter((userId) => !rooms.has(presenceRoom(userId))));
         for (const room of wanted) rooms.join({ connectionId: id }, room);
         // Joined first, read second: what changes from here on is an event.
         const items = await read([...allowed]);
-        for (const { userId, status } of items) if (!waiting.has(userId)) told.set(userId, status);
+        // Where others watch already, they have been told what `told` says, and may be owed a change that waits.
+        for (const { userId, status } of items) if (unwatched.has(userId)) told.set(userId, status);
         return { items };
       },
     },

@@ -1,0 +1,55 @@
+/** What a start tells a person: where the server is, what is embedded, what is off, and how to change it. */
+import type { Config } from './config/index.ts';
+
+interface Part {
+  part: string;
+  state: string;
+  hint: string;
+}
+
+/** The parts that a deployment chooses. `/health` shows the same states. */
+export function describeParts(config: Config): Part[] {
+  const assistant =
+    config.aiProvider === 'anthropic' || (config.aiProvider === 'auto' && config.anthropicApiKey !== undefined);
+  const otp = {
+    console: 'codes are printed here and kept at /dev/outbox',
+    'twilio-messages': 'Twilio Messages',
+    off: 'off',
+  } as const;
+  return [
+    {
+      part: 'storage',
+      state: config.mongodbUri === undefined ? `embedded in ${config.dataDir}` : 'MongoDB',
+      hint: config.mongodbUri === undefined ? 'set MONGODB_URI for a MongoDB' : '',
+    },
+    {
+      part: 'assistant',
+      state: assistant ? 'Anthropic' : 'demo, offline',
+      hint: assistant ? '' : 'set ANTHROPIC_API_KEY for Claude',
+    },
+    {
+      part: 'phone codes',
+      state: otp[config.otpProvider],
+      hint:
+        config.otpProvider === 'twilio-messages'
+          ? ''
+          : 'set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM for SMS',
+    },
+    { part: 'nodes', state: 'this one only', hint: '' },
+  ];
+}
+
+export function banner(config: Config, url: string): string {
+  const parts = describeParts(config);
+  const wide = Math.max(...parts.map(({ state }) => state.length));
+  return [
+    '',
+    `  Atelier is ready on ${url}`,
+    '',
+    ...parts.map(({ part, state, hint }) => `  ${part.padEnd(12)} ${state.padEnd(wide)}  ${hint}`.trimEnd()),
+    '',
+    `  ${url}/docs describes every operation; ${url}/health says how it goes. Ctrl+C stops.`,
+    '',
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,309 @@
+/** The only place where the parts meet: builds them in order, wires them, and ends them in the opposite order. */
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describeParts } from './banner.ts';
+import {
+  ALL_NODES,
+  createLeases,
+  createLimits,
+  createMemoryBus,
+  createMemoryPresenceRegistry,
+  createMemoryStreamLog,
+  createNodes,
+} from './cluster/index.ts';
+import { loadSecrets, type Config } from './config/index.ts';
+import { createAi, createProvider } from './features/ai/index.ts';
+import { asSessionRevoked, createAuth, type OtpProviderOptions } from './features/auth/index.ts';
+import { createChat } from './features/chat/index.ts';
+import { createPresence } from './features/presence/index.ts';
+import { contract, events, PROTOCOL_VERSION } from './features/registry.ts';
+import { createUsers } from './features/users/index.ts';
+import { createGateway } from './gateway/gateway.ts';
+import { createAudit, createErrorHook, createMetrics, type Log } from './observability/index.ts';
+import { createCall, LIMITS, type CallRecord } from './protocol/index.ts';
+import { createRest } from './rest/rest.ts';
+import { lockDataDir } from './storage/data-dir-lock.ts';
+import { connectDatabase, ensureIndexes } from './storage/database.ts';
+import { assertSchema, runMigrations } from './storage/migrations.ts';
+import { migrations } from './storage/migrations/index.ts';
+
+export interface ServerDeps {
+  log: Log;
+  now?: () => number;
+  /** Parse every event against its schema; tests do. */
+  checkEvents?: boolean;
+  /** Bring the database to this version first; off production that is always done. */
+  migrate?: boolean;
+}
+
+/** The database is older than this version and nobody asked to change it; the process should end with code 78. */
+export class SchemaTooOld extends Error {
+  override readonly name = 'SchemaTooOld';
+}
+
+export interface AtelierServer {
+  /** Where it listens; known after `listen`. */
+  readonly url: string;
+  listen(): Promise<void>;
+  /** Settles when the server cannot go on (its embedded database died). */
+  readonly failed: Promise<Error>;
+  /** Tells clients, ends sockets, streams and writes, then the storage. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+/** Rejects with `DataDirLocked`, `SchemaTooNew`, `SchemaTooOld` or the driver's error when it cannot start; nothing is left running then. */
+export async function createServer(config: Config, deps: ServerDeps): Promise<AtelierServer> {
+  const { log, now = Date.now, checkEvents = false, migrate = !config.production } = deps;
+  /** What has been built so far, to be ended newest first. */
+  const ends: (() => Promise<void> | void)[] = [];
+  const endAll = async (): Promise<void> => {
+    for (const end of ends.reverse()) {
+      await Promise.resolve(end()).catch((error: unknown) => log.error('a part did not end in order', { error }));
+    }
+    ends.length = 0;
+  };
+  try {
+    return await build();
+  } catch (error) {
+    await endAll();
+    throw error;
+  }
+
+  async function build(): Promise<AtelierServer> {
+    const lock = await lockDataDir({ dataDir: config.dataDir });
+    ends.push(() => lock.close());
+    const secrets = await loadSecrets(config);
+    const metrics = createMetrics();
+    ends.push(() => metrics.close());
+    const errorHook = createErrorHook({ dsn: config.errorDsn, log });
+    ends.push(() => errorHook.close());
+    const database = await connectDatabase({ mongodbUri: config.mongodbUri, dataDir: config.dataDir, log });
+    ends.push(() => database.close());
+    const { connection } = database;
+
+    const audit = createAudit({ connection, log, now });
+    ends.push(() => audit.close());
+    const nodes = await createNodes({ connection, log, alone: database.embedded });
+    ends.push(() => nodes.close());
+    const leases = createLeases({ connection, nodes, log });
+    const bus = createMemoryBus({ log });
+    ends.push(() => bus.close());
+    const presenceRegistry = createMemoryPresenceRegistry();
+    ends.push(() => presenceRegistry.close());
+    const streamLog = createMemoryStreamLog();
+    ends.push(() => streamLog.close());
+    const limits = createLimits({ scale: config.rateLimitScale });
+    ends.push(() => limits.close());
+
+    const httpServer = createHttpServer();
+    const allowsOrigin = originRule(config);
+    const gateway = createGateway({
+      httpServer,
+      events,
+      checkEvents,
+      protocolVersion: PROTOCOL_VERSION,
+      serverId: nodes.id,
+      trustedHops: config.trustProxyHops,
+      allowsOrigin,
+      capScale: config.rateLimitScale,
+      now,
+    });
+    const { rooms } = gateway;
+
+    const users = createUsers({ connection, now });
+    const auth = createAuth({
+      connection,
+      users,
+      limits,
+      bus,
+      audit,
+      log,
+      now,
+      accessTokenSeconds: config.accessTokenSeconds,
+      refreshTokenDays: config.refreshTokenDays,
+      // Two at once while one is replaced: the first signs, both verify.
+      jwtSecrets: secrets.jwtSecret
+        .split(',')
+        .map((secret) => secret.trim())
+        .filter(Boolean),
+      authPepper: secrets.authPepper,
+      otp: { provider: otpProvider(config), countries: config.otpCountries ?? [], hourlyCap: config.otpHourlyCap },
+    });
+    ends.push(() => auth.close());
+    const chat = createChat({ connection, rooms, bus, log, now, existingUsers: (ids) => users.exists([...ids]) });
+    ends.push(() => chat.close());
+    const presence = createPresence({ connection, registry: presenceRegistry, rooms, sharing: chat.sharing, log, now });
+    ends.push(() => presence.close());
+    const ai = createAi({
+      connection,
+      chat: chat.service,
+      rooms,
+      streamLog,
+      nodes,
+      leases,
+      provider: createProvider(config, log),
+      audit,
+      log,
+      nameOf: async (ids) => new Map((await users.findByIds(ids)).map(({ id, name }) => [id, name])),
+    });
+    ends.push(() => ai.close());
+
+    // Every model is declared now.
+    const schema = await assertSchema({ connection, migrations });
+    if (migrate) {
+      await runMigrations({ connection, leases, migrations, log });
+      await ensureIndexes(connection);
+    } else if (schema.version < schema.latest) {
+      throw new SchemaTooOld(
+        `The database has schema version ${schema.version}, this version of Atelier needs ${schema.latest}: run npm run db:migrate.`,
+      );
+    }
+
+    const onBug = (error: unknown, fields: Record<string, unknown> = {}): void => {
+      log.error('a bug reached the boundary', { ...fields, error });
+      errorHook.report(error, fields);
+    };
+    const call = createCall(
+      contract,
+      {
+        ...auth.handlers,
+        ...users.handlers,
+        ...chat.handlers({ runningStreams: ai.running }),
+        ...presence.handlers,
+        ...ai.handlers,
+      },
+      {
+        limit: (rate, key) => limits.take(rate, key),
+        observe: (record) => {
+          metrics.operation(record);
+          log.info('operation', lineOf(record));
+        },
+        onBug: (error, record) => onBug(error, lineOf(record)),
+      },
+    );
+
+    let draining = false;
+    const closing = new AbortController();
+    const health = async () => {
+      const up = await database.ping();
+      const degraded = !bus.healthy;
+      return {
+        status: up ? (degraded ? ('degraded' as const) : ('ok' as const)) : ('down' as const),
+        message: up ? (draining ? 'stopping' : 'at your service') : 'the database does not answer',
+        timestamp: new Date(now()).toISOString(),
+        parts: {
+          database: up ? 'ok' : 'down',
+          bus: degraded ? 'degraded' : 'ok',
+          ...Object.fromEntries(
+            describeParts(config).map(({ part, state, hint }) => [part, hint ? `${state}; ${hint}` : state]),
+          ),
+        },
+      };
+    };
+    const { outbox } = auth;
+    const app = createRest({
+      contract,
+      events,
+      call,
+      authenticate: auth.authenticate,
+      limits,
+      log,
+      metrics,
+      avatar: (userId) => users.avatarSvg(userId),
+      streams: { watch: ai.watch },
+      ...(outbox && !config.production ? { outbox: () => outbox.list() } : {}),
+      health,
+      isReady: async () => !draining && (await database.ping()),
+      metricsText: () => metrics.text(),
+      trustProxyHops: config.trustProxyHops,
+      allowedOrigins: allowsOrigin,
+      production: config.production,
+      ...(config.metricsToken === undefined ? {} : { metricsToken: config.metricsToken }),
+      serverId: nodes.id,
+      closing: closing.signal,
+    });
+    httpServer.on('request', app);
+    gateway.serve({
+      call,
+      authenticate: auth.authenticate,
+      hooks: [chat, presence],
+      onBug,
+    });
+    const unsubscribe = bus.subscribe(ALL_NODES, (data) => {
+      const notice = asSessionRevoked(data);
+      if (notice) gateway.closeSessions(notice.userId, notice.sessionIds, notice.reason);
+    });
+    ends.push(unsubscribe);
+    metrics.gauge('sockets', 'Open sockets', () => gateway.connectionCount());
+    metrics.gauge('rooms', 'Rooms with a socket of this node', () => gateway.roomCount());
+    metrics.gauge('append_queue', 'Messages that wait for their durable write', () => chat.queuedAppends());
+    metrics.gauge('audit_queue', 'Audit rows that wait for their write', () => audit.waiting);
+    await ai.recover();
+
+    let url = '';
+    let closed: Promise<void> | undefined;
+    return {
+      get url() {
+        return url;
+      },
+      failed: database.failed,
+      async listen() {
+        httpServer.listen({ port: config.port, host: config.host, backlog: LIMITS.listenBacklog });
+        await once(httpServer, 'listening');
+        const { port } = httpServer.address() as AddressInfo;
+        url = `http://${config.host === '127.0.0.1' ? 'localhost' : config.host}:${port}`;
+      },
+      close: () => {
+        closed ??= (async () => {
+          // Balancers see it first, then clients; then nothing new comes in and what is under way ends.
+          draining = true;
+          if (httpServer.listening) {
+            await gateway.drain();
+            closing.abort();
+            const cut = setTimeout(() => httpServer.closeAllConnections(), LAST_REQUESTS_MS);
+            await gateway.close();
+            clearTimeout(cut);
+          }
+          await endAll();
+        })();
+        return closed;
+      },
+    };
+  }
+}
+
+/** What requests under way get before their connections are cut. */
+const LAST_REQUESTS_MS = 2_000;
+
+/** The parts of a call that a log line carries. */
+const lineOf = ({ operation, userId, requestId, outcome, durationMs }: CallRecord): Record<string, unknown> => ({
+  operation,
+  userId,
+  requestId,
+  outcome,
+  durationMs: Math.round(durationMs * 10) / 10,
+});
+
+function originRule(config: Config): (origin: string) => boolean {
+  const allowed = new Set(config.allowedOrigins);
+  return (origin) => {
+    if (allowed.has(origin)) return true;
+    return config.allowLocalhostOrigins && /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(origin);
+  };
+}
+
+function otpProvider(config: Config): OtpProviderOptions {
+  if (config.otpProvider !== 'twilio-messages') return { kind: config.otpProvider };
+  const { twilioAccountSid: accountSid, twilioAuthToken: authToken } = config;
+  if (accountSid === undefined || authToken === undefined)
+    throw new Error('loadConfig lets no Twilio without account pass');
+  return {
+    kind: 'twilio-messages',
+    accountSid,
+    authToken,
+    from: config.twilioFrom,
+    whatsappFrom: config.twilioWhatsappFrom,
+    baseUrl: config.twilioBaseUrl,
+  };
+}

@@ -1,0 +1,276 @@
+/** Every line of docs/migrating.md: its replacement is sent to a whole server and its result checked. */
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { Socket } from 'socket.io-client';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config/index.ts';
+import { startServer, type Person, type TestServer } from '../support/server.ts';
+
+let server: TestServer;
+let ada: Person;
+let grace: Person;
+let chatId: string;
+
+beforeAll(async () => {
+  server = await startServer();
+  [ada, grace] = [await server.person('Ada'), await server.person('Grace')];
+  chatId = await server.chat([ada, grace]);
+});
+
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+const unique = (): string => `${Math.random().toString(36).slice(2)}@example.com`;
+const password = 'a long enough secret';
+
+async function ok(method: string, path: string, body?: unknown, as?: Person): Promise<Record<string, never>> {
+  const answer = await server.request(method, path, { ...(body === undefined ? {} : { body }), ...(as ? { as } : {}) });
+  expect(answer).toMatchObject({ status: 200, body: { type: 'success' } });
+  return answer.body as unknown as Record<string, never>;
+}
+
+async function register(): Promise<void> {
+  const body = await ok('POST', '/api/auth/register', { email: unique(), password, name: 'New' });
+  expect(body).toMatchObject({
+    user: { name: 'New' },
+    accessToken: expect.any(String),
+    refreshToken: expect.any(String),
+    data: { user: { name: 'New' }, accessToken: expect.any(String) },
+  });
+}
+
+async function login(): Promise<void> {
+  const body = await ok('POST', '/api/auth/login', { email: ada.email, password });
+  expect(body).toMatchObject({ data: { accessToken: expect.any(String), user: { id: ada.id } } });
+}
+
+async function listChats(): Promise<void> {
+  const body = await ok('GET', '/api/chats', undefined, ada);
+  expect(body).toMatchObject({
+    data: {
+      items: expect.arrayContaining([
+        expect.objectContaining({ id: chatId, starred: false, lastActivityAt: expect.any(String) }),
+      ]),
+    },
+  });
+}
+
+async function history(): Promise<void> {
+  const clientId = unique();
+  await ok('POST', `/api/chats/${chatId}/messages`, { content: 'hello', type: 'text', clientId }, ada);
+  const body = await ok('GET', `/api/chats/${chatId}/messages?limit=1`, undefined, grace);
+  expect(body).toMatchObject({ data: { items: [{ content: 'hello' }] } });
+  const { seq } = (body as unknown as { data: { items: { seq: number }[] } }).data.items[0] ?? { seq: 0 };
+  await ok('GET', `/api/chats/${chatId}/messages?before=${seq}`, undefined, grace);
+}
+
+async function profile(): Promise<void> {
+  expect(await ok('GET', '/api/users/profile', undefined, ada)).toMatchObject({ data: { user: { id: ada.id } } });
+  const changed = await ok('PUT', '/api/users/profile', { name: 'Ada L' }, ada);
+  expect(changed).toMatchObject({ data: { user: { name: 'Ada L', avatarUrl: `/api/users/${ada.id}/avatar` } } });
+}
+
+async function waitForAssistant(): Promise<void> {
+  const body = await ok('POST', '/api/chat/send', { content: 'hello', wait: true }, ada);
+  expect(body).toMatchObject({
+    data: {
+      chatId: expect.any(String),
+      message: { sender: { type: 'assistant' } },
+      usage: { outputTokens: expect.any(Number) },
+      truncated: false,
+    },
+  });
+}
+
+async function sendOtp(): Promise<void> {
+  expect(await ok('POST', '/api/auth/send-otp', { phoneNumber: '+14155552671', channel: 'sms' })).toMatchObject({
+    data: { challengeId: expect.any(String), expiresInSeconds: 300, resendAfterSeconds: 60 },
+  });
+}
+
+async function verifyOtp(): Promise<void> {
+  const phoneNumber = '+14155552672';
+  await ok('POST', '/api/auth/send-otp', { phoneNumber });
+  const shown = await fetch(`${server.url}/dev/outbox`);
+  const code = new RegExp(`${phoneNumber.slice(1)}[\\s\\S]*?"code":"(\\d{6})"`).exec(await shown.text())?.[1];
+  const body = await ok('POST', '/api/auth/verify-otp', { phoneNumber, otp: code });
+  expect(body).toMatchObject({ data: { user: { phoneNumber }, accessToken: expect.any(String) } });
+}
+
+async function withSockets(run: (a: Socket, g: Socket) => Promise<void>): Promise<void> {
+  const sockets = [await server.socket(ada), await server.socket(grace)] as const;
+  try {
+    await run(...sockets);
+  } finally {
+    for (const socket of sockets) socket.close();
+  }
+}
+
+const variable = (name: string, value: string, key: string, expected: unknown) => async (): Promise<void> => {
+  expect(loadConfig({ [name]: value })).toMatchObject({ [key]: expected });
+};
+
+async function typing(): Promise<void> {
+  await withSockets(async (a, g) => {
+    await g.emitWithAck('chat:join', { chatId });
+    const began = once(g as never, 'typing:changed');
+    expect(await a.emitWithAck('typing:start', { chatId })).toMatchObject({ ok: true });
+    expect((await began)[0]).toEqual({ chatId, userId: ada.id, typing: true });
+    const ended = once(g as never, 'typing:changed');
+    expect(await a.emitWithAck('typing:stop', { chatId })).toMatchObject({ ok: true });
+    expect((await ended)[0]).toEqual({ chatId, userId: ada.id, typing: false });
+  });
+}
+
+async function message(): Promise<void> {
+  await withSockets(async (a, g) => {
+    const created = once(g as never, 'message:created');
+    expect(await a.emitWithAck('message:send', { chatId, clientId: unique(), content: 'hi' })).toMatchObject({
+      ok: true,
+    });
+    expect((await created)[0]).toMatchObject({ chatId, rev: expect.any(Number), message: { content: 'hi' } });
+  });
+}
+
+async function streamed(): Promise<void> {
+  const response = await fetch(`${server.url}/api/chats/${chatId}/prompt`, {
+    method: 'POST',
+    headers: {
+      accept: 'text/event-stream',
+      'content-type': 'application/json',
+      authorization: `Bearer ${ada.accessToken}`,
+    },
+    body: JSON.stringify({ content: 'hello' }),
+  });
+  const names = [...(await response.text()).matchAll(/^event: (\w+)$/gm)].map((match) => match[1]);
+  expect(names[0]).toBe('started');
+  expect(names.slice(1, -1).every((name) => name === 'delta')).toBe(true);
+  expect(names.at(-1)).toBe('finished');
+}
+
+/** By section, then by the first words of the line's left side. */
+const LINES: Record<string, Record<string, () => Promise<void>>> = {
+  'App builder (Claude)': {
+    'POST /api/auth/register': register,
+    'POST /api/auth/login': login,
+    'POST /api/auth/logout': async () => {
+      const one = await server.person();
+      await ok('POST', '/api/auth/logout', { refreshToken: one.refreshToken });
+      expect(await server.request('GET', '/api/auth/me', { as: one })).toMatchObject({ status: 401 });
+    },
+    'GET /api/chat/list': listChats,
+    'GET /api/chat/history': history,
+    'POST /api/chat/prompt': streamed,
+    'GET /health': async () => {
+      expect(await (await fetch(`${server.url}/health`)).json()).toMatchObject({
+        status: 'ok',
+        timestamp: expect.any(String),
+      });
+    },
+  },
+  'Coding agent (Gemini)': {
+    'POST /api/auth/register': async () => {
+      const username = `u${Math.random().toString(36).slice(2, 10)}`;
+      const body = await ok('POST', '/api/auth/register', { email: unique(), username, password });
+      expect(body).toMatchObject({ data: { user: { username } } });
+    },
+    'GET /api/auth/me': async () => {
+      expect(await ok('GET', '/api/auth/me', undefined, grace)).toMatchObject({ user: { id: grace.id } });
+    },
+    'POST /api/chat/send': waitForAssistant,
+    'GET /api/conversations?page': async () => {
+      await waitForAssistant();
+      const body = await ok('GET', '/api/chats?kind=assistant&limit=1&search=hello', undefined, ada);
+      expect(body).toMatchObject({ data: { items: [{ kind: 'assistant' }] } });
+    },
+    'GET /api/conversations/:id': async () => {
+      expect(await ok('GET', `/api/chats/${chatId}`, undefined, ada)).toMatchObject({ data: { chat: { id: chatId } } });
+      await history();
+    },
+    DATABASE_URL: variable('MONGODB_URI', 'mongodb://db/x', 'mongodbUri', 'mongodb://db/x'),
+    CORS_ORIGINS: variable('ALLOWED_ORIGINS', 'https://a.example', 'allowedOrigins', ['https://a.example']),
+  },
+  Messenger: {
+    'POST /api/auth/send-otp': sendOtp,
+    'POST /api/auth/verify-otp': verifyOtp,
+    'POST /api/auth/refresh-token': async () => {
+      const one = await server.person();
+      const answer = await server.request('POST', '/api/auth/refresh-token', {
+        headers: { authorization: `Bearer ${one.refreshToken}` },
+      });
+      expect(answer).toMatchObject({
+        status: 200,
+        body: { refreshToken: expect.not.stringMatching(one.refreshToken) },
+      });
+    },
+    'GET /api/chats`': listChats,
+    'POST /api/chats {': async () => {
+      const body = await ok('POST', '/api/chats', { kind: 'private', memberIds: [grace.id] }, ada);
+      expect(body).toMatchObject({ data: { chat: { kind: 'private', memberCount: 2 } } });
+    },
+    'GET /api/chats/:chatId/messages': history,
+    'POST /api/chats/:chatId/messages': history,
+    'GET /api/users/profile': profile,
+    'PUT /api/users/profile': profile,
+    'socket `join_user': message,
+    'socket `join_chat': async () => {
+      await withSockets(async (a) => {
+        expect(await a.emitWithAck('chat:join', { chatId })).toMatchObject({
+          ok: true,
+          data: { chat: { id: chatId }, messages: expect.any(Array), head: { rev: expect.any(Number) } },
+        });
+      });
+    },
+    'socket `send_message': message,
+    'socket `typing_start': typing,
+    'event `new_message': message,
+    'event `user_typing': typing,
+    'event `user_status': async () => {
+      await withSockets(async (a, g) => {
+        await g.emitWithAck('presence:watch', { userIds: [ada.id] });
+        const changed = once(g as never, 'presence:changed');
+        await a.emitWithAck('presence:set', { status: 'away' });
+        expect((await changed)[0]).toMatchObject({ userId: ada.id, status: expect.any(String) });
+      });
+    },
+    JWT_EXPIRE: variable('ACCESS_TOKEN_SECONDS', '600', 'accessTokenSeconds', 600),
+    TWILIO_PHONE_NUMBER: variable('TWILIO_FROM', '+14155550100', 'twilioFrom', '+14155550100'),
+  },
+  'Chatbot platform': {
+    'POST /api/auth/register': register,
+    'POST /api/auth/login': login,
+    'GET`, `PUT /api/users/profile': profile,
+    'POST /api/chat/:projectId': waitForAssistant,
+    JWT_EXPIRES_IN: variable('ACCESS_TOKEN_SECONDS', '600', 'accessTokenSeconds', 600),
+    FRONTEND_URL: variable('PUBLIC_URL', 'https://a.example', 'allowedOrigins', ['https://a.example']),
+    RATE_LIMIT_WINDOW_MS: variable('RATE_LIMIT_SCALE', '2', 'rateLimitScale', 2),
+  },
+};
+
+const sections = readFileSync('docs/migrating.md', 'utf8')
+  .split(/^## /m)
+  .slice(1)
+  .map((text) => ({
+    name: text.split('\n', 1)[0] ?? '',
+    lines: [...text.matchAll(/^\| (?!before)(?!---)(.+?) \| .+ \|$/gm)].map((match) => match[1] ?? ''),
+  }));
+
+test('every section of the page is known here', () => {
+  expect(sections.map(({ name }) => name)).toEqual(Object.keys(LINES));
+});
+
+describe.each(sections)('$name', ({ name, lines }) => {
+  const runs = LINES[name] ?? {};
+  const runOf = (line: string): string | undefined =>
+    Object.keys(runs).find((start) => line.replace(/^`/, '').startsWith(start));
+
+  test('no line is left out', () => {
+    expect(lines.filter((line) => runOf(line) === undefined)).toEqual([]);
+    expect(Object.keys(runs).filter((start) => !lines.some((line) => runOf(line) === start))).toEqual([]);
+  });
+
+  test.each(lines)('%s', async (line) => {
+    await runs[runOf(line) ?? '']?.();
+  });
+});
