@@ -1,6 +1,4 @@
-import { aggregateCommands } from './commands/aggregate.ts';
-import { checkCommand } from './commands/common.ts';
-import type { Call, Command, Commands, Context, Reply, Request } from './commands/context.ts';
+import { readCall, type Commands, type Context, type Reply, type Request } from './commands/command.ts';
 import { Cursors } from './commands/cursors.ts';
 import { find } from './commands/matching.ts';
 import { readCommands } from './commands/read.ts';
@@ -8,7 +6,6 @@ import { schemaCommands } from './commands/schema.ts';
 import { serverCommands } from './commands/server.ts';
 import { writeCommands } from './commands/write.ts';
 import { errorReply, fail, MongoError } from './errors.ts';
-import { evaluateLet } from './query/expressions.ts';
 import { docOf } from './store/scan.ts';
 import { Store } from './store/store.ts';
 
@@ -17,13 +14,7 @@ const TTL_SECONDS = 60;
 /** Documents removed in one transaction, so that writers do not wait long. */
 const TTL_BATCH = 500;
 
-const COMMANDS: Commands = {
-  ...serverCommands,
-  ...schemaCommands,
-  ...readCommands,
-  ...aggregateCommands,
-  ...writeCommands,
-};
+const COMMANDS: Commands = { ...serverCommands, ...schemaCommands, ...readCommands, ...writeCommands };
 
 /** Is told of errors that are bugs or failures of the machine; clients see only that something failed. */
 export type OnError = (error: unknown, during: string) => void;
@@ -43,8 +34,6 @@ export interface EngineOptions {
 export interface Engine {
   /** Answers a command; never rejects. */
   run(request: Request): Promise<Reply>;
-  /** Removes expired documents now. */
-  expire(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -52,32 +41,34 @@ export interface Engine {
 export function createEngine({ path, sync = true, ttlSeconds = TTL_SECONDS, onError }: EngineOptions): Engine {
   const store = new Store(path, sync);
   const context: Context = { store, cursors: new Cursors() };
-  let sweeping: Promise<void> = Promise.resolve();
   let closed = false;
-  const sweep = () => {
-    context.cursors.sweep(Date.now());
-    sweeping = sweeping
-      .then(() => {
-        store.releaseDeadReaders();
-        return expire(store, () => closed);
-      })
-      .catch((error: unknown) => onError?.(error, 'ttl'));
-    return sweeping;
+  let sweeping: Promise<void> | undefined;
+  const sweep = async () => {
+    try {
+      context.cursors.sweep(Date.now());
+      store.releaseDeadReaders();
+      await expire(store, () => closed);
+    } catch (error) {
+      onError?.(error, 'ttl');
+    }
+    sweeping = undefined;
   };
-  const timer = setInterval(() => void sweep(), ttlSeconds * 1000);
+  const timer = setInterval(() => void (sweeping ??= sweep()), ttlSeconds * 1000);
   timer.unref();
   return {
     async run(request) {
-      const name = Object.keys(request.command)[0] ?? '';
+      const [name = ''] = Object.keys(request.command);
       try {
         store.refresh();
-        return await commandNamed(name).run(context, readCall(name, request));
+        const key = name.toLowerCase();
+        const command = Object.hasOwn(COMMANDS, key) ? COMMANDS[key] : undefined;
+        if (!command) return fail(59, `no such command: '${name}'`);
+        return await command.run(context, readCall(name, request, command.fields));
       } catch (error) {
         if (!(error instanceof MongoError)) onError?.(error, name);
         return errorReply(error);
       }
     },
-    expire: sweep,
     async close() {
       closed = true;
       clearInterval(timer);
@@ -87,20 +78,6 @@ export function createEngine({ path, sync = true, ttlSeconds = TTL_SECONDS, onEr
   };
 }
 
-function commandNamed(name: string): Command {
-  const key = name.toLowerCase();
-  const command = Object.hasOwn(COMMANDS, key) ? COMMANDS[key] : undefined;
-  return command ?? fail(59, `no such command: '${name}'`);
-}
-
-function readCall(name: string, { command, sequences }: Request): Call {
-  checkCommand(name, command, commandNamed(name).fields);
-  const db = typeof command['$db'] === 'string' ? command['$db'] : 'admin';
-  const target = command[name];
-  const ns = typeof target === 'string' ? `${db}.${target}` : db;
-  return { command, sequences, db, ns, vars: evaluateLet(command['let']) };
-}
-
 /** Removes the documents whose TTL indexes say that their time is over. */
 async function expire(store: Store, stopped: () => boolean): Promise<void> {
   for (const { ns, indexes } of store.catalog.all().values()) {
@@ -108,9 +85,8 @@ async function expire(store: Store, stopped: () => boolean): Promise<void> {
       const [field] = fields;
       if (spec.expireAfterSeconds === undefined || !field) continue;
       const before = new Date(Date.now() - Number(spec.expireAfterSeconds) * 1000);
-      const expired = () => [
-        ...find(store, store.catalog.get(ns), { filter: { [field.path]: { $lt: before } }, limit: TTL_BATCH }),
-      ];
+      const query = { filter: { [field.path]: { $lt: before } }, limit: TTL_BATCH };
+      const expired = () => [...find(store, store.catalog.get(ns), query)];
       // Reads first: a sweep that finds nothing writes nothing.
       while (!stopped() && expired().length) {
         await store.write(() => {

@@ -1,21 +1,21 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { startInThread } from './in-thread.ts';
+import { createEngine } from './engine.ts';
 import type { FromWorker, WorkerInput } from './index.ts';
+import { listen } from './wire/server.ts';
 
 // The thread that `startEmbeddedMongo` starts: serves until it is told to close.
-const { path, sync, ttlSeconds, listen } = workerData as WorkerInput;
 const port = parentPort;
 if (!port) throw new Error('this module is a worker thread of startEmbeddedMongo');
+const { options, address } = workerData as WorkerInput;
 const send = (message: FromWorker) => port.postMessage(message);
+const onError = (error: unknown, during: string) => send({ type: 'error', error, during });
 
-const server = await startInThread({
-  path,
-  sync,
-  ttlSeconds,
-  listen,
-  onError: (error, during) => send({ type: 'error', error, during }),
-});
+const engine = createEngine({ ...options, onError });
+const server = await listen(engine, address, onError);
 port.once('message', () => {
-  void server.close().then(() => port.close());
+  void server
+    .close()
+    .then(() => engine.close())
+    .then(() => port.close());
 });
 send({ type: 'listening', uri: server.uri });

@@ -1,4 +1,4 @@
-import { Binary, Decimal128, Long } from 'bson';
+import { Binary, Decimal128, Long, ObjectId } from 'bson';
 import type { mongo } from 'mongoose';
 import { describe, expect, it } from 'vitest';
 import { openDatabase } from './support.ts';
@@ -7,7 +7,7 @@ type Doc = Record<string, unknown>;
 /** Documents, a filter, and the ids that must be found. */
 type FilterCase = [name: string, docs: Doc[], filter: Doc, ids: number[]];
 /** A document, an update, and the document afterwards (without its `_id`). */
-type UpdateCase = [name: string, doc: Doc, update: Doc | Doc[], after: Doc, options?: Doc & { filter?: Doc }];
+type UpdateCase = [name: string, doc: Doc, update: Doc, after: Doc, options?: Doc & { filter?: Doc }];
 /** A document and how it looks through a projection. */
 type ProjectionCase = [name: string, doc: Doc, projection: Doc, seen: Doc, filter?: Doc];
 /** Documents, a pipeline and its result. */
@@ -45,22 +45,12 @@ const filters: FilterCase[] = [
   ['$exists true', N, { n: { $exists: true } }, [0, 1, 2, 4, 5]],
   ['$exists false', N, { n: { $exists: false } }, [3]],
   ['$type by name', N, { n: { $type: 'string' } }, [5]],
-  ['$type by number', N, { n: { $type: 10 } }, [4]],
+  ['$type by two names', N, { n: { $type: ['string', 'null'] } }, [4, 5]],
   ['$type number', N, { n: { $type: 'number' } }, [0, 1, 2]],
   ['$not', N, { n: { $not: { $gt: 1 } } }, [0, 3, 4, 5]],
-  ['$mod', N, { n: { $mod: [2, 1] } }, [0, 2]],
   ['$and', N, { $and: [{ n: { $gt: 1 } }, { n: { $lt: 3 } }] }, [1]],
   ['$or', N, { $or: [{ n: 1 }, { n: 'x' }] }, [0, 5]],
   ['$nor', N, { $nor: [{ n: 1 }, { n: null }] }, [1, 2, 5]],
-  [
-    '$expr',
-    [
-      { a: 1, b: 2 },
-      { a: 2, b: 1 },
-    ],
-    { $expr: { $gt: ['$a', '$b'] } },
-    [1],
-  ],
   ['$comment', N, { n: 1, $comment: 'why' }, [0]],
   ['an element of an array', TAGS, { t: 'b' }, [0, 1, 2]],
   ['a whole array', TAGS, { t: ['b'] }, [1, 4]],
@@ -100,46 +90,18 @@ const updates: UpdateCase[] = [
   ['$unset', { a: 1, b: 2 }, { $unset: { a: '' } }, { b: 2 }],
   ['$unset in an array leaves null', { a: [1, 2] }, { $unset: { 'a.0': '' } }, { a: [null, 2] }],
   ['$inc', { n: 1 }, { $inc: { n: 2, m: 5 } }, { n: 3, m: 5 }],
-  [
-    '$inc past 2^53 stays exact',
-    { n: Long.fromBigInt(2n ** 53n) },
-    { $inc: { n: 1 } },
-    { n: Long.fromBigInt(2n ** 53n + 1n) },
-  ],
-  [
-    '$inc of doubles past 2^53',
-    { n: 1e21, m: 2 ** 53 - 1 },
-    { $inc: { n: 1, m: 2 } },
-    { n: 1e21 + 1, m: Long.fromBigInt(2n ** 53n + 1n) },
-  ],
-  ['$mul of halves', { n: 3 }, { $mul: { n: 0.5 } }, { n: 1.5 }],
-  ['$mul', { n: 3 }, { $mul: { n: 2, m: 5 } }, { n: 6, m: 0 }],
+  ['$inc of doubles past 2^53', { n: 1e21 }, { $inc: { n: 1 } }, { n: 1e21 + 1 }],
   ['$min', { a: 5, b: 5 }, { $min: { a: 3, b: 9, c: 1 } }, { a: 3, b: 5, c: 1 }],
   ['$max', { a: 5, b: 5 }, { $max: { a: 3, b: 9, c: 1 } }, { a: 5, b: 9, c: 1 }],
-  ['$rename', { a: 1 }, { $rename: { a: 'b.c' } }, { b: { c: 1 } }],
-  ['$bit', { n: 5 }, { $bit: { n: { and: 12, or: 1 } } }, { n: 5 }],
   ['$push', { a: [1] }, { $push: { a: 2, b: 1 } }, { a: [1, 2], b: [1] }],
-  [
-    '$push with $each, $sort and $slice',
-    { a: [3, 1] },
-    { $push: { a: { $each: [2, 5], $sort: -1, $slice: 3 } } },
-    { a: [5, 3, 2] },
-  ],
+  ['$push with $each and $slice', { a: [3, 1] }, { $push: { a: { $each: [2, 5], $slice: -3 } } }, { a: [1, 2, 5] }],
   ['$push at a $position', { a: [1, 4] }, { $push: { a: { $each: [2, 3], $position: 1 } } }, { a: [1, 2, 3, 4] }],
-  [
-    '$push sorted by a field',
-    { a: [{ k: 2 }] },
-    { $push: { a: { $each: [{ k: 1 }], $sort: { k: 1 } } } },
-    { a: [{ k: 1 }, { k: 2 }] },
-  ],
   ['$addToSet', { a: [1] }, { $addToSet: { a: 1, b: 2 } }, { a: [1], b: [2] }],
   ['$addToSet with $each', { a: [1] }, { $addToSet: { a: { $each: [1, 2, 2] } } }, { a: [1, 2] }],
   ['$pull a value', { a: [1, 2, 1] }, { $pull: { a: 1 } }, { a: [2] }],
   ['$pull by condition', { a: [1, 5, 9] }, { $pull: { a: { $gt: 4 } } }, { a: [1] }],
   ['$pull documents', { a: [{ k: 1, v: 2 }, { k: 2 }] }, { $pull: { a: { k: 1 } } }, { a: [{ k: 2 }] }],
   ['$pullAll', { a: [1, 2, 3] }, { $pullAll: { a: [1, 3] } }, { a: [2] }],
-  ['$pop last', { a: [1, 2, 3] }, { $pop: { a: 1 } }, { a: [1, 2] }],
-  ['$pop first', { a: [1, 2, 3] }, { $pop: { a: -1 } }, { a: [2, 3] }],
   ['an array position', { a: [1, 2] }, { $set: { 'a.1': 9 } }, { a: [1, 9] }],
   ['a position past the end', { a: [1] }, { $set: { 'a.3': 9 } }, { a: [1, null, null, 9] }],
   [
@@ -188,13 +150,6 @@ const updates: UpdateCase[] = [
     { a: [1, 0, 0] },
     { arrayFilters: [{ x: { $gte: 5 } }] },
   ],
-  ['a pipeline', { a: 1, b: 2 }, [{ $set: { sum: { $add: ['$a', '$b'] } } }, { $unset: 'a' }], { b: 2, sum: 3 }],
-  [
-    'a pipeline with nested fields',
-    { a: { x: 1 } },
-    [{ $set: { a: { y: '$a.x' }, 'b.c': 'z' } }],
-    { a: { x: 1, y: 1 }, b: { c: 'z' } },
-  ],
 ];
 
 const projections: ProjectionCase[] = [
@@ -205,14 +160,9 @@ const projections: ProjectionCase[] = [
   ['dotted inclusion', { a: { b: 1, c: 2 } }, { 'a.b': 1 }, { _id: 0, a: { b: 1 } }],
   ['inclusion within arrays', { a: [{ b: 1, c: 2 }, { b: 3 }, 4] }, { 'a.b': 1 }, { _id: 0, a: [{ b: 1 }, { b: 3 }] }],
   ['dotted exclusion', { a: [{ b: 1, c: 2 }], d: 1 }, { 'a.b': 0 }, { _id: 0, a: [{ c: 2 }], d: 1 }],
-  ['$slice', { a: [1, 2, 3], b: 1 }, { a: { $slice: 2 } }, { _id: 0, a: [1, 2], b: 1 }],
-  ['$slice from the end', { a: [1, 2, 3] }, { a: { $slice: [-2, 1] } }, { _id: 0, a: [2] }],
-  ['$elemMatch', { a: [{ k: 1 }, { k: 2 }] }, { a: { $elemMatch: { k: 2 } } }, { _id: 0, a: [{ k: 2 }] }],
-  ['the positional operator', { a: [1, 5, 9] }, { 'a.$': 1 }, { _id: 0, a: [5] }, { a: { $gt: 4 } }],
-  ['an expression', { a: 1, b: 2 }, { sum: { $add: ['$a', '$b'] } }, { _id: 0, sum: 3 }],
-  ['a nested specification', { a: { b: 1, c: 2 } }, { a: { b: 1 } }, { _id: 0, a: { b: 1 } }],
 ];
 
+const ID = new ObjectId();
 const SALES = [
   { item: 'a', qty: 2, tags: ['x', 'y'] },
   { item: 'b', qty: 1, tags: ['x'] },
@@ -238,10 +188,10 @@ const pipelines: PipelineCase[] = [
   [
     '$unwind',
     SALES,
-    [{ $unwind: '$tags' }, { $sortByCount: '$tags' }],
+    [{ $unwind: '$tags' }, { $group: { _id: '$tags', items: { $addToSet: '$item' } } }],
     [
-      { _id: 'x', count: 2 },
-      { _id: 'y', count: 1 },
+      { _id: 'x', items: ['a', 'b'] },
+      { _id: 'y', items: ['a'] },
     ],
   ],
   ['$count', SALES, [{ $match: { item: 'a' } }, { $count: 'n' }], [{ n: 2 }]],
@@ -253,27 +203,40 @@ const pipelines: PipelineCase[] = [
   ],
   ['$limit before $match', SALES, [{ $limit: 1 }, { $match: { item: 'b' } }], []],
   [
-    '$addFields',
-    SALES.slice(1, 2),
-    [{ $addFields: { twice: { $multiply: ['$qty', 2] } } }, { $unset: ['tags', '_id'] }],
-    [{ item: 'b', qty: 1, twice: 2 }],
-  ],
-  ['$replaceRoot', [{ in: { a: 1 } }], [{ $replaceRoot: { newRoot: '$in' } }], [{ a: 1 }]],
-  [
-    '$lookup',
-    [{ k: 1, ref: 1 }, { k: 2 }],
+    'computed fields',
+    SALES.slice(0, 2),
     [
-      { $match: { k: 1 } },
-      { $lookup: { from: 'c', localField: 'ref', foreignField: '_id', as: 'found' } },
-      { $project: { _id: 0, 'found.k': 1 } },
+      {
+        $project: {
+          _id: 0,
+          item: 1,
+          twice: { $multiply: ['$qty', 2] },
+          big: { $cond: [{ $gt: ['$qty', 1] }, 'y', 'n'] },
+        },
+      },
     ],
-    [{ found: [{ k: 2 }] }],
+    [
+      { item: 'a', twice: 4, big: 'y' },
+      { item: 'b', twice: 2, big: 'n' },
+    ],
   ],
   [
-    '$facet',
+    '$group by ObjectId and date',
+    [{ u: ID, at: new Date(2) }, { u: new ObjectId(ID.id), at: new Date(1) }, { u: new ObjectId() }],
+    [{ $group: { _id: '$u', n: { $sum: 1 }, first: { $min: '$at' }, last: { $max: '$at' } } }, { $match: { _id: ID } }],
+    [{ _id: ID, n: 2, first: new Date(1), last: new Date(2) }],
+  ],
+  [
+    '$group with $avg, $first and $last',
     SALES,
-    [{ $facet: { n: [{ $count: 'n' }], a: [{ $match: { item: 'a' } }, { $count: 'n' }] } }],
-    [{ n: [{ n: 3 }], a: [{ n: 2 }] }],
+    [{ $group: { _id: null, avg: { $avg: '$qty' }, first: { $first: '$item' }, last: { $last: '$qty' } } }],
+    [{ _id: null, avg: 2, first: 'a', last: 3 }],
+  ],
+  [
+    '$unwind that keeps empty arrays',
+    SALES.slice(2),
+    [{ $unwind: { path: '$tags', preserveNullAndEmptyArrays: true } }, { $count: 'n' }],
+    [{ n: 1 }],
   ],
 ];
 
@@ -327,7 +290,7 @@ describe('sorting', () => {
     expect(await ids(-1)).toEqual([6, 5, 4, 1, 3, 0, 7, 2]);
   });
 
-  it('tells apart strings that are long and begin alike', async () => {
+  it('tells apart strings that are long and begin alike, and looks for longer ones than an index holds', async () => {
     const long = 'x'.repeat(700);
     const collection = await withDocs([{ v: `${long}b` }, { v: `${long}a` }, { v: `${long}c` }]);
     await collection.createIndex({ v: 1 });
@@ -337,6 +300,11 @@ describe('sorting', () => {
       .toArray();
     expect(sorted.map((doc) => doc._id)).toEqual([1, 0, 2]);
     expect(await collection.countDocuments({ v: { $gt: `${long}a`, $lt: `${long}c` } })).toBe(1);
+    const longer = 'x'.repeat(20_000);
+    expect(await collection.countDocuments({ v: { $gt: longer } })).toBe(0);
+    expect(await collection.countDocuments({ v: { $lt: longer } })).toBe(3);
+    expect(await collection.countDocuments({ $or: [{ v: longer }, { _id: longer as never }] })).toBe(0);
+    expect(await collection.findOne({ _id: longer as never })).toBeNull();
   });
 });
 

@@ -1,17 +1,15 @@
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { mongo } from 'mongoose';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import {
-  createEngine,
-  startEmbeddedMongo,
-  startInThread,
-  type OnError,
-} from '../../../src/storage/embedded-mongo/index.ts';
-import { temporaryDirectory } from './support.ts';
+import { createEngine, type OnError } from '../../../src/storage/embedded-mongo/engine.ts';
+import { startEmbeddedMongo } from '../../../src/storage/embedded-mongo/index.ts';
+import { serve, temporaryDirectory } from './support.ts';
+
+const directoryOf = ({ uri }: { uri: string }) => dirname(decodeURIComponent(uri.replace('mongodb://', '')));
 
 async function start(options: Partial<Parameters<typeof startEmbeddedMongo>[0]> = {}) {
   const server = await startEmbeddedMongo({ path: temporaryDirectory(), sync: false, ...options });
@@ -24,7 +22,7 @@ async function start(options: Partial<Parameters<typeof startEmbeddedMongo>[0]> 
 describe('startEmbeddedMongo', () => {
   it('serves from a worker thread on a private socket, which goes when it closes', async () => {
     const { server, client } = await start();
-    const directory = dirname(server.socketPath);
+    const directory = directoryOf(server);
     expect(statSync(directory).mode & 0o777).toBe(0o700);
     await client.db('a').collection('b').insertOne({ x: 1 });
     await client.close();
@@ -50,23 +48,15 @@ describe('startEmbeddedMongo', () => {
   it('listens on a port of this host, if asked to', async () => {
     const { server, client } = await start({ port: 0 });
     expect(server.uri).toMatch(/^mongodb:\/\/127\.0\.0\.1:\d+$/);
-    expect(server.socketPath).toBe('');
     expect(await client.db('a').command({ ping: 1 })).toMatchObject({ ok: 1 });
   });
 
   it('refuses a socket path that the system would cut', async () => {
-    const socketPath = join(temporaryDirectory(), `${'x'.repeat(100)}.sock`);
-    await expect(startEmbeddedMongo({ path: temporaryDirectory(), socketPath })).rejects.toThrow(
-      /longer than 100 bytes/,
-    );
-  });
-
-  it('takes over the socket file of a process that was killed, but no other file', async () => {
-    const directory = temporaryDirectory();
-    const file = join(directory, 'file');
-    writeFileSync(file, '');
-    await expect(startEmbeddedMongo({ path: temporaryDirectory(), socketPath: file })).rejects.toThrow(/EADDRINUSE/);
-    expect(existsSync(file)).toBe(true);
+    vi.stubEnv('TMPDIR', join(temporaryDirectory(), 'x'.repeat(80)));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    mkdirSync(process.env['TMPDIR'] as string);
+    await expect(startEmbeddedMongo({ path: 'unused' })).rejects.toThrow(/over 100 bytes/);
+    expect(readdirSync(process.env['TMPDIR'] as string)).toEqual([]);
   });
 
   it('says so when its thread dies, and takes the private directory away', async () => {
@@ -76,7 +66,7 @@ describe('startEmbeddedMongo', () => {
     const [worker] = once.mock.contexts as Worker[];
     await worker?.terminate();
     expect(await server.exited).toMatchObject({ message: expect.stringContaining('thread ended') });
-    expect(existsSync(dirname(server.socketPath))).toBe(false);
+    expect(existsSync(directoryOf(server))).toBe(false);
     await expect(server.close()).rejects.toThrow(/thread ended/);
   });
 
@@ -125,7 +115,7 @@ describe('errors that are no answers of MongoDB\u2019s', () => {
 
   it('of a client that speaks something else end its connection alone', async () => {
     const onError = vi.fn<OnError>();
-    const server = await startInThread({ path: temporaryDirectory(), sync: false, listen: { port: 0 }, onError });
+    const server = await serve({ onError });
     onTestFinished(() => server.close());
     const socket = connectSocket(Number(new URL(server.uri).port), '127.0.0.1');
     socket.end('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');

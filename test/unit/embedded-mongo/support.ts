@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mongo } from 'mongoose';
 import { onTestFinished } from 'vitest';
-import { startInThread } from '../../../src/storage/embedded-mongo/index.ts';
+import { createEngine, type EngineOptions } from '../../../src/storage/embedded-mongo/engine.ts';
+import { listen } from '../../../src/storage/embedded-mongo/wire/server.ts';
 
 /** A directory that goes when the test ends. */
 export function temporaryDirectory(): string {
@@ -12,16 +13,23 @@ export function temporaryDirectory(): string {
   return path;
 }
 
+/** An engine and its server on a port, both in this thread. */
+export async function serve(options: Partial<EngineOptions> = {}) {
+  const engine = createEngine({ path: temporaryDirectory(), sync: false, ...options });
+  const server = await listen(engine, { host: '127.0.0.1', port: 0 }, options.onError);
+  return {
+    uri: server.uri,
+    async close() {
+      await server.close();
+      await engine.close();
+    },
+  };
+}
+
 /** A database of the test's own, through the real driver; errors that are bugs of the engine fail the test. */
 export async function openDatabase(options: { ttlSeconds?: number } = {}): Promise<mongo.Db> {
   const bugs: unknown[] = [];
-  const server = await startInThread({
-    path: temporaryDirectory(),
-    sync: false,
-    listen: { port: 0 },
-    onError: (error) => bugs.push(error),
-    ...options,
-  });
+  const server = await serve({ onError: (error) => bugs.push(error), ...options });
   const client = await mongo.MongoClient.connect(server.uri);
   onTestFinished(async () => {
     await client.close();

@@ -1,193 +1,115 @@
-import { createHash } from 'node:crypto';
 import type { Binary, Timestamp } from 'bson';
 import { bsonType, TAG, tagOf, type Doc } from './values.ts';
 
-/** Longer strings are cut in index keys (LMDB keys are short): prefix and digest, exact for equality only. */
-export const LONGEST_STRING = 512;
-const DIGEST_BYTES = 20;
-const TWO_32 = 2 ** 32;
+// The key that is being written. Only `encode` starts one, and it copies it before anyone else can.
+let bytes = Buffer.allocUnsafe(16_384);
+let at = 0;
 
 /**
- * Writes values so that comparing the bytes compares the values in MongoDB's order. Every value is prefix-free,
- * so that concatenated values compare field by field.
+ * Writes a value so that comparing the bytes compares the values in MongoDB's order; `descending` turns the order
+ * round. No key is the beginning of another, so that concatenated keys compare field by field.
  */
-export class KeyWriter {
-  /** Whether a string was cut since `start`. */
-  cut = false;
-  #bytes = Buffer.allocUnsafe(16_384);
-  #at = 0;
-  #longest = Number.POSITIVE_INFINITY;
+export function encode(value: unknown, descending = false): Buffer {
+  at = 0;
+  put(value);
+  const key = Buffer.from(bytes.subarray(0, at));
+  return descending ? invert(key) : key;
+}
 
-  /** Begins a key. With `short`, long strings are cut to fit an LMDB key. */
-  start(short: boolean, prefix?: Buffer): this {
-    this.#at = 0;
-    this.#longest = short ? LONGEST_STRING : Number.POSITIVE_INFINITY;
-    this.cut = false;
-    if (prefix) this.#raw(prefix);
-    return this;
-  }
+function room(size: number): void {
+  if (at + size <= bytes.length) return;
+  const larger = Buffer.allocUnsafe((at + size) * 2);
+  bytes.copy(larger, 0, 0, at);
+  bytes = larger;
+}
 
-  /** Appends one value; `descending` inverts its bytes and thereby its order. */
-  value(value: unknown, descending = false): this {
-    const from = this.#at;
-    this.#put(value);
-    if (descending) invert(this.#bytes, from, this.#at);
-    return this;
-  }
+function byte(value: number): void {
+  room(1);
+  bytes[at++] = value;
+}
 
-  /** A copy of the key. */
-  take(): Buffer {
-    return Buffer.from(this.#bytes.subarray(0, this.#at));
-  }
+function raw(source: Uint8Array): void {
+  room(source.length);
+  bytes.set(source, at);
+  at += source.length;
+}
 
-  #room(size: number): void {
-    if (this.#at + size <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafe((this.#at + size) * 2);
-    this.#bytes.copy(larger, 0, 0, this.#at);
-    this.#bytes = larger;
-  }
-
-  #byte(byte: number): void {
-    this.#room(1);
-    this.#bytes[this.#at++] = byte;
-  }
-
-  #raw(bytes: Uint8Array): void {
-    this.#room(bytes.length);
-    this.#bytes.set(bytes, this.#at);
-    this.#at += bytes.length;
-  }
-
-  #put(value: unknown): void {
-    const tag = tagOf(value);
-    this.#byte(tag);
-    switch (tag) {
-      case TAG.number:
-        return this.#number(value as number);
-      case TAG.string:
-        return this.#text(String(value));
-      case TAG.boolean:
-        return this.#byte(value ? 1 : 0);
-      case TAG.date:
-        return this.#date(Number(value));
-      case TAG.objectId:
-        return this.#raw((value as { id: Uint8Array }).id);
-      case TAG.timestamp:
-        this.#room(8);
-        this.#at = this.#bytes.writeBigUInt64BE(BigInt.asUintN(64, (value as Timestamp).toBigInt()), this.#at);
-        return;
-      case TAG.binary:
-        return this.#binary(value as Uint8Array | Binary);
-      case TAG.array:
-        for (const element of value as unknown[]) this.#put(element);
-        return this.#byte(0);
-      case TAG.object:
-        for (const [key, field] of Object.entries(value as Doc)) {
-          this.#byte(tagOf(field));
-          this.#text(key);
-          this.#put(field);
-        }
-        return this.#byte(0);
-      case TAG.regex: {
-        const regex = value as { source?: string; flags?: string; pattern?: string; options?: string };
-        this.#text(regex.source ?? regex.pattern ?? '');
-        return this.#text(regex.flags ?? regex.options ?? '');
+function put(value: unknown): void {
+  const tag = tagOf(value);
+  byte(tag);
+  switch (tag) {
+    case TAG.number:
+      return number(value as number | object);
+    case TAG.string:
+      return text(value as string);
+    case TAG.bool:
+      return byte(value ? 1 : 0);
+    case TAG.date:
+      // A date outside of JavaScript's range is read as an invalid one.
+      return uint64(BigInt(Number(value) || 0) + 2n ** 63n);
+    case TAG.timestamp:
+      return uint64(BigInt.asUintN(64, (value as Timestamp).toBigInt()));
+    case TAG.objectId:
+      return raw((value as { id: Uint8Array }).id);
+    case TAG.binData:
+      return binary(value as Binary);
+    case TAG.array:
+      for (const element of value as unknown[]) put(element);
+      return byte(0);
+    case TAG.object:
+      for (const [key, field] of Object.entries(value as Doc)) {
+        byte(tagOf(field));
+        text(key);
+        put(field);
       }
-      case TAG.code:
-        return this.#text(String((value as { code: unknown }).code));
-      case TAG.min:
-      case TAG.missing:
-      case TAG.null:
-      case TAG.max:
-    }
+      return byte(0);
+    case TAG.regex:
+      text((value as RegExp).source);
+      return text((value as RegExp).flags);
+    default:
+    // Of the other types there is one value each.
   }
+}
 
-  /** The double nearest to the number, then what is left of an int64 beyond 2^53. */
-  #number(value: number | bigint | { toString(): string }): void {
-    let double: number;
-    let rest = 0;
-    if (typeof value === 'number') double = value;
-    else if (typeof value === 'bigint' || bsonType(value) === 'Long') {
-      const exact = BigInt(value.toString());
-      double = Number(exact);
-      rest = Number(exact - BigInt(double));
-    } else double = Number.parseFloat(value.toString());
-    this.#room(10);
-    const bytes = this.#bytes;
-    const at = this.#at;
-    this.#at += 10;
-    if (Number.isNaN(double)) {
-      bytes.fill(0, at, at + 10);
-      return;
-    }
+/** The double nearest to the number, then what is left of an int64 beyond 2^53. */
+function number(value: number | object): void {
+  let double: number;
+  let rest = 0;
+  if (typeof value === 'object' && bsonType(value) === 'Long') {
+    const exact = BigInt(String(value));
+    double = Number(exact);
+    rest = Number(exact - BigInt(double));
+  } else double = Number(value);
+  room(10);
+  if (Number.isNaN(double)) bytes.fill(0, at, at + 8);
+  else {
     bytes.writeDoubleBE(double === 0 ? 0 : double, at);
-    const high = bytes[at] as number;
-    if (high & 0x80) invert(bytes, at, at + 8);
-    else bytes[at] = high ^ 0x80;
-    bytes.writeUInt16BE(rest + 0x8000, at + 8);
+    if (double < 0) invert(bytes, at, at + 8);
+    else bytes[at] = (bytes[at] as number) ^ 0x80;
   }
-
-  #date(time: number): void {
-    const milliseconds = Number.isNaN(time) ? 0 : time;
-    const high = Math.floor(milliseconds / TWO_32);
-    this.#room(8);
-    this.#at = this.#bytes.writeUInt32BE(high + 2 ** 31, this.#at);
-    this.#at = this.#bytes.writeUInt32BE(milliseconds - high * TWO_32, this.#at);
-  }
-
-  #binary(value: Uint8Array | Binary): void {
-    const bytes = value instanceof Uint8Array ? value : value.buffer.subarray(0, value.position);
-    this.#room(5);
-    this.#at = this.#bytes.writeUInt32BE(bytes.length, this.#at);
-    this.#byte(value instanceof Uint8Array ? 0 : value.sub_type);
-    this.#raw(bytes);
-  }
-
-  /** UTF-8 with zero bytes escaped, ended by two zeros. */
-  #text(text: string): void {
-    this.#room(text.length * 3 + DIGEST_BYTES + 3);
-    let size = this.#bytes.write(text, this.#at);
-    if (size > this.#longest) {
-      this.cut = true;
-      const digest = createHash('sha1')
-        .update(this.#bytes.subarray(this.#at, this.#at + size))
-        .digest();
-      size = this.#longest + 1 + DIGEST_BYTES;
-      this.#bytes[this.#at + this.#longest] = 1;
-      digest.copy(this.#bytes, this.#at + this.#longest + 1);
-    }
-    const written = this.#bytes.subarray(this.#at, this.#at + size);
-    if (written.includes(0)) {
-      const plain = Buffer.from(written);
-      this.#room(size * 2 + 2);
-      for (const byte of plain) {
-        this.#byte(byte);
-        if (byte === 0) this.#byte(0xff);
-      }
-    } else this.#at += size;
-    this.#bytes[this.#at++] = 0;
-    this.#bytes[this.#at++] = 0;
-  }
+  at = bytes.writeUInt16BE(rest + 0x8000, at + 8);
 }
 
-const writer = new KeyWriter();
-
-/** The exact key of one value, for comparing, sorting and grouping. */
-export function encode(value: unknown): Buffer {
-  return writer.start(false).value(value).take();
+function uint64(value: bigint): void {
+  room(8);
+  at = bytes.writeBigUInt64BE(value, at);
 }
 
-/** The key of one value as it stands in an index. */
-export function encodeShort(value: unknown, descending = false): Buffer {
-  return writer.start(true).value(value, descending).take();
+function binary(value: Binary): void {
+  raw(uint32(value.position));
+  byte(value.sub_type);
+  raw(value.value());
 }
 
-/** What an index stores for an empty array: less than null. */
-export function encodeMissing(descending = false): Buffer {
-  return Buffer.from([descending ? TAG.missing ^ 0xff : TAG.missing]);
+/** UTF-8 with zeros escaped, ended by two zeros. */
+function text(value: string): void {
+  const escaped = value.includes('\0') ? value.replaceAll('\0', '\0\u0001') : value;
+  room(escaped.length * 3 + 2);
+  at += bytes.write(escaped, at);
+  at = bytes.writeUInt16BE(0, at);
 }
 
-/** Flips bytes in place, which turns their order around. */
+/** Flips bytes in place, which turns their order round. */
 export function invert(bytes: Buffer, from = 0, to = bytes.length): Buffer {
   for (let at = from; at < to; at++) bytes[at] = (bytes[at] as number) ^ 0xff;
   return bytes;
@@ -195,14 +117,15 @@ export function invert(bytes: Buffer, from = 0, to = bytes.length): Buffer {
 
 /** Compares two values in BSON order. */
 export function compare(a: unknown, b: unknown): number {
-  return typeof a === 'number' && typeof b === 'number' && a === a && b === b
-    ? a - b || 0
-    : Buffer.compare(encode(a), encode(b));
+  if (a === b) return 0;
+  if (typeof a === 'number' && typeof b === 'number' && a === a && b === b) return a - b;
+  return Buffer.compare(encode(a), encode(b));
 }
 
 /** Whether two values are equal to MongoDB (1 and Long 1 are; documents with fields in another order are not). */
 export function same(a: unknown, b: unknown): boolean {
-  return a === b || (tagOf(a) === tagOf(b) && encode(a).equals(encode(b)));
+  if (a === b) return true;
+  return tagOf(a) === tagOf(b) && typeof a !== 'string' && compare(a, b) === 0;
 }
 
 /** A value's key as a string, for sets and maps. */
@@ -212,7 +135,7 @@ export function identity(value: unknown): string {
 
 /** Four bytes, big-endian. */
 export function uint32(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
+  const result = Buffer.allocUnsafe(4);
+  result.writeUInt32BE(value);
+  return result;
 }

@@ -1,54 +1,43 @@
-import { isDoc, own, type Doc } from './values.ts';
-
-/** Stands for "an array lies on this path: use `valuesAt`". */
-export const MANY = Symbol('many');
-
-const DIGITS = /^\d+$/;
+import { EMPTY_ARRAY, isDoc, own, type Doc } from './values.ts';
 
 /** Whether a path component is an array position. */
 export function isPosition(part: string): boolean {
-  return DIGITS.test(part);
+  return /^\d+$/.test(part);
 }
 
-/** The value at a path that meets no array, else `MANY`. This is the common case, and much cheaper. */
-export function valueAt(doc: Doc, parts: readonly string[]): unknown {
-  let value: unknown = doc;
-  for (const part of parts) {
-    if (Array.isArray(value)) return MANY;
-    if (!isDoc(value)) return undefined;
-    value = own(value, part);
-  }
-  return Array.isArray(value) ? MANY : value;
+/** The values that a filter sees at a path: several if an array lies on the way. */
+export function valuesAt(doc: Doc, parts: readonly string[]): unknown[] {
+  const values: unknown[] = [];
+  descend(doc, parts, 0, false, values);
+  return values;
 }
 
-/** What `valuesAt` found. */
-export interface Found {
-  values: unknown[];
-  /** Whether the path went through an array. */
-  through: boolean;
+/** The values by which a document is sorted and indexed at a path: those of arrays are their elements. */
+export function keysAt(doc: Doc, parts: readonly string[]): { values: unknown[]; multi: boolean } {
+  const found: unknown[] = [];
+  const multi = (descend(doc, parts, 0, true, found) && found.length > 0) || found.some(Array.isArray);
+  if (!found.length) return { values: [undefined], multi };
+  return { values: multi ? found.flatMap((value) => (isEmpty(value) ? [EMPTY_ARRAY] : value)) : found, multi };
 }
 
-/** The values that MongoDB's matcher sees at a path, or, with `forKeys`, its index and sort keys. */
-export function valuesAt(doc: Doc, parts: readonly string[], forKeys = false): Found {
-  const found: Found = { values: [], through: false };
-  descend(doc, parts, 0, found, forKeys);
-  return found;
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
 }
 
-function descend(value: unknown, parts: readonly string[], depth: number, found: Found, forKeys: boolean): void {
+/** Whether an array lay on the way. */
+function descend(value: unknown, parts: readonly string[], depth: number, forKeys: boolean, into: unknown[]): boolean {
   const part = parts[depth];
-  if (part === undefined) {
-    found.values.push(value);
-  } else if (Array.isArray(value)) {
-    found.through = true;
-    if (isPosition(part) && Number(part) < value.length) descend(value[Number(part)], parts, depth + 1, found, forKeys);
-    for (const element of value) {
-      if (isDoc(element)) descend(element, parts, depth, found, forKeys);
-      else if (forKeys) found.values.push(undefined);
-    }
-  } else if (isDoc(value)) {
-    descend(own(value, part), parts, depth + 1, found, forKeys);
-  } else {
-    found.values.push(undefined);
+  if (part === undefined || !(Array.isArray(value) || isDoc(value))) {
+    into.push(part === undefined ? value : undefined);
+    return false;
   }
+  if (!Array.isArray(value)) return descend(own(value, part), parts, depth + 1, forKeys, into);
+  if (isPosition(part) && Number(part) < value.length) {
+    descend(value[Number(part)], parts, depth + 1, forKeys, into);
+  }
+  for (const element of value as unknown[]) {
+    if (isDoc(element)) descend(element, parts, depth, forKeys, into);
+    else if (forKeys) into.push(undefined);
+  }
+  return true;
 }

@@ -4,60 +4,62 @@ import { fail, refuse } from '../errors.ts';
 /** A document as `bson` reads it: a plain object whose values are JavaScript or BSON values. */
 export type Doc = Record<string, unknown>;
 
-/** Rank of each BSON type in MongoDB's comparison order; also the first byte of an encoded key. */
+/** Rank of each BSON type, by its alias, in MongoDB's comparison order; also the first byte of an encoded key. */
 export const TAG = {
-  min: 1,
+  minKey: 1,
   missing: 4,
   null: 5,
   number: 10,
   string: 20,
   object: 30,
   array: 40,
-  binary: 50,
+  binData: 50,
   objectId: 60,
-  boolean: 70,
+  bool: 70,
   date: 80,
   timestamp: 85,
   regex: 90,
-  code: 95,
-  max: 240,
+  maxKey: 240,
 } as const;
 export type Tag = (typeof TAG)[keyof typeof TAG];
 
 const BSON_TAGS: Readonly<Record<string, Tag>> = {
   ObjectId: TAG.objectId,
-  Binary: TAG.binary,
+  Binary: TAG.binData,
   Long: TAG.number,
-  Double: TAG.number,
-  Int32: TAG.number,
   Decimal128: TAG.number,
   Timestamp: TAG.timestamp,
-  MinKey: TAG.min,
-  MaxKey: TAG.max,
-  BSONRegExp: TAG.regex,
-  BSONSymbol: TAG.string,
-  Code: TAG.code,
+  MinKey: TAG.minKey,
+  MaxKey: TAG.maxKey,
 };
 
-/** The name bson gives to its own value classes, if the value is one. */
-export function bsonType(value: unknown): string | undefined {
-  return typeof value === 'object' && value !== null && '_bsontype' in value ? String(value._bsontype) : undefined;
+/** Stands for an empty array among the keys of an index or a sort, where it ranks below null. */
+export const EMPTY_ARRAY = Symbol('empty array');
+
+/** The name that bson gives to its own value classes, if the value is one. */
+export function bsonType(value: object): string | undefined {
+  // A document may have a field of its own that is called _bsontype; bson's classes inherit theirs.
+  return '_bsontype' in value && !Object.hasOwn(value, '_bsontype') ? String(value._bsontype) : undefined;
 }
 
 /** The comparison rank of a value. A missing field (`undefined`) ranks as null, as in MongoDB. */
 export function tagOf(value: unknown): Tag {
   if (typeof value === 'string') return TAG.string;
-  if (typeof value === 'number' || typeof value === 'bigint') return TAG.number;
-  if (typeof value === 'boolean') return TAG.boolean;
+  if (typeof value === 'number') return TAG.number;
+  if (typeof value === 'boolean') return TAG.bool;
+  if (value === EMPTY_ARRAY) return TAG.missing;
   if (typeof value !== 'object' || value === null) return TAG.null;
   if (Array.isArray(value)) return TAG.array;
   if (value instanceof Date) return TAG.date;
   if (value instanceof RegExp) return TAG.regex;
-  if (value instanceof Uint8Array) return TAG.binary;
   const name = bsonType(value);
-  // A document may have a field of its own that is called _bsontype; bson's classes inherit theirs.
-  if (name === undefined || Object.hasOwn(value, '_bsontype')) return TAG.object;
-  return BSON_TAGS[name] ?? refuse(`the BSON type ${name}`);
+  return name === undefined ? TAG.object : (BSON_TAGS[name] ?? refuse(`the BSON type ${name}`));
+}
+
+/** The alias of a value's type, for messages. */
+export function typeName(value: unknown): string {
+  const tag = tagOf(value);
+  return Object.entries(TAG).find(([, rank]) => rank === tag)?.[0] ?? 'unknown';
 }
 
 /** Whether a value is an embedded document. */
@@ -95,26 +97,17 @@ export function assign(container: object, key: string | number, value: unknown):
 }
 
 /** A deep copy of documents and arrays; other values are immutable here and shared. */
+export function clone<T>(value: T): T;
 export function clone(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(clone);
   if (!isDoc(value)) return value;
-  const copy: Doc = {};
-  for (const key of Object.keys(value)) assign(copy, key, clone(value[key]));
-  return copy;
-}
-
-/** A shallow copy that keeps a field called `__proto__` a field. */
-export function copyOf(doc: Doc): Doc {
-  const copy: Doc = {};
-  for (const key of Object.keys(doc)) assign(copy, key, doc[key]);
-  return copy;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, clone(inner)]));
 }
 
 /** The document with `_id` as its first field, made where it is missing. */
 export function withId(doc: Doc, fallback: unknown = new ObjectId()): Doc {
-  const result: Doc = { _id: doc['_id'] ?? fallback };
-  for (const key of Object.keys(doc)) if (key !== '_id') assign(result, key, doc[key]);
-  return result;
+  const { _id = fallback, ...fields } = doc;
+  return { _id, ...fields };
 }
 
 /** BSON of a document. */
@@ -137,6 +130,4 @@ export function fromBson(bytes: Uint8Array, rawDocuments = false): Doc {
 }
 
 /** An int64 for an answer. */
-export function int64(value: number | bigint): Long {
-  return typeof value === 'bigint' ? Long.fromBigInt(value) : Long.fromNumber(value);
-}
+export const int64 = (value: number): Long => Long.fromNumber(value);

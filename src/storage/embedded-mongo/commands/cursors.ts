@@ -20,11 +20,12 @@ interface Cursor {
 /** An answer whose documents are BSON already. */
 export class CursorReply {
   readonly ns: string;
-  readonly id: bigint;
+  /** 0 if there are no more rows. */
+  readonly id: number;
   readonly field: 'firstBatch' | 'nextBatch';
   readonly batch: Buffer[];
 
-  constructor(ns: string, id: bigint, field: 'firstBatch' | 'nextBatch', batch: Buffer[]) {
+  constructor(ns: string, id: number, field: 'firstBatch' | 'nextBatch', batch: Buffer[]) {
     this.ns = ns;
     this.id = id;
     this.field = field;
@@ -34,21 +35,16 @@ export class CursorReply {
 
 /** The open cursors. */
 export class Cursors {
-  readonly #open = new Map<bigint, Cursor>();
+  readonly #open = new Map<number, Cursor>();
   // Ids of an earlier process must not name a cursor of this one.
-  #nextId = BigInt(Date.now()) * 1000n;
+  #nextId = Date.now() * 1000;
 
-  /** Answers with the first rows, and keeps a cursor if there are more. */
-  reply(
-    ns: string,
-    rows: Iterable<Buffer>,
-    options: { batchSize?: number | undefined; single?: boolean } = {},
-  ): CursorReply {
+  /** Answers with the first rows, and keeps a cursor if there are more and not a `single` batch is wanted. */
+  reply(ns: string, rows: Iterable<Buffer>, batchSize = FIRST_BATCH, single = false): CursorReply {
     const iterator = rows[Symbol.iterator]();
-    const size = options.batchSize ?? FIRST_BATCH;
     const cursor: Cursor = { ns, rows: iterator, next: iterator.next(), usedAt: Date.now() };
-    const batch = take(cursor, size);
-    if (cursor.next.done || options.single) return new CursorReply(ns, 0n, 'firstBatch', batch);
+    const batch = take(cursor, batchSize);
+    if (cursor.next.done || single) return new CursorReply(ns, 0, 'firstBatch', batch);
     if (this.#open.size >= MOST_CURSORS) fail(50, `there are ${MOST_CURSORS} open cursors already`);
     const id = this.#nextId++;
     this.#open.set(id, cursor);
@@ -56,16 +52,16 @@ export class Cursors {
   }
 
   /** Answers with the next rows. */
-  more(id: bigint, batchSize: number | undefined): CursorReply {
+  more(id: number, batchSize = Number.POSITIVE_INFINITY): CursorReply {
     const cursor = this.#open.get(id) ?? fail(43, `cursor id ${id} not found`);
     cursor.usedAt = Date.now();
-    const batch = take(cursor, batchSize || Number.POSITIVE_INFINITY);
+    const batch = take(cursor, batchSize);
     if (cursor.next.done) this.#open.delete(id);
-    return new CursorReply(cursor.ns, cursor.next.done ? 0n : id, 'nextBatch', batch);
+    return new CursorReply(cursor.ns, cursor.next.done ? 0 : id, 'nextBatch', batch);
   }
 
   /** Closes a cursor; false if there is none. */
-  kill(id: bigint): boolean {
+  kill(id: number): boolean {
     return this.#open.delete(id);
   }
 

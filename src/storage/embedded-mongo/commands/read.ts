@@ -1,107 +1,108 @@
-import { Long } from 'bson';
-import { identity } from '../bson/keys.ts';
+import { identity, same } from '../bson/keys.ts';
 import { valuesAt } from '../bson/paths.ts';
 import { int64, isDoc, numeric, toBson, type Doc } from '../bson/values.ts';
-import { fail } from '../errors.ts';
+import { fail, refuse } from '../errors.ts';
+import { compilePipeline } from '../query/pipeline.ts';
 import { projector } from '../query/projection.ts';
-import { docOf } from '../store/scan.ts';
-import type { Call, Commands, Context, Reply } from './context.ts';
-import { find, planOf, readFilter, type Query } from './matching.ts';
+import { docOf, type Row } from '../store/scan.ts';
+import type { Store } from '../store/store.ts';
+import type { Call, Commands, Context, Reply } from './command.ts';
+import { find, readFilter, type Query } from './matching.ts';
 
 /** Reading documents. */
 export const readCommands: Commands = {
   find: {
-    fields:
-      'filter sort projection hint skip limit batchSize singleBatch let allowDiskUse noCursorTimeout allowPartialResults',
-    run({ store, cursors }, { command, ns, vars }): Reply {
+    fields: 'filter sort projection hint skip limit batchSize singleBatch',
+    run({ store, cursors }, { command, ns }) {
       const limit = numeric(command['limit']) ?? 0;
-      const query = queryOf(command, 'filter', vars, Math.abs(limit));
-      const project = projector(command['projection'], query.filter, vars);
-      const rows = find(store, store.catalog.get(ns), query);
-      return cursors.reply(ns, encoded(), {
-        batchSize: numeric(command['batchSize']),
-        single: Boolean(command['singleBatch']) || limit < 0,
-      });
-      function* encoded(): Generator<Buffer> {
-        for (const row of rows) yield project ? toBson(project(docOf(row))) : row.bytes;
-      }
+      const project = projector(command['projection']);
+      const rows = find(store, store.catalog.get(ns), readQuery(command, 'filter'));
+      const single = Boolean(command['singleBatch']) || limit < 0;
+      return cursors.reply(ns, encode(rows, project), numeric(command['batchSize']), single);
     },
   },
   getmore: {
     fields: 'collection batchSize',
-    run: ({ cursors }, { command }) => cursors.more(cursorId(command['getMore']), numeric(command['batchSize'])),
+    run: ({ cursors }, { command }) =>
+      cursors.more(Number(command['getMore']), numeric(command['batchSize']) || undefined),
   },
   killcursors: {
     fields: 'cursors',
     run({ cursors }, { command }) {
-      const ids = Array.isArray(command['cursors']) ? command['cursors'].map(cursorId) : [];
+      const ids = Array.isArray(command['cursors']) ? command['cursors'].map(Number) : [];
       const killed = new Set(ids.filter((id) => cursors.kill(id)));
-      return {
-        cursorsKilled: [...killed].map(int64),
-        cursorsNotFound: ids.filter((id) => !killed.has(id)).map(int64),
-        cursorsAlive: [],
-        cursorsUnknown: [],
-        ok: 1,
-      };
+      const missing = ids.filter((id) => !killed.has(id));
+      return { cursorsKilled: [...killed].map(int64), cursorsNotFound: missing.map(int64), ok: 1 };
     },
   },
   count: {
     fields: 'query skip limit hint',
-    run({ store }, { command, ns, vars }) {
-      const query = queryOf(command, 'query', vars, Math.abs(numeric(command['limit']) ?? 0));
-      const collection = store.catalog.get(ns);
-      const all = !Object.keys(query.filter).length && !query.skip && !query.limit;
-      if (all) return { n: collection ? store.count(collection) : 0, ok: 1 };
-      return { n: size(find(store, collection, query)), ok: 1 };
+    run({ store }, { command, ns }) {
+      return { n: count(store, ns, readQuery(command, 'query')), ok: 1 };
     },
   },
   distinct: {
     fields: 'key query hint',
-    run({ store }, { command, ns, vars }) {
+    run({ store }, { command, ns }) {
       const values = new Map<string, unknown>();
       const path = String(command['key']).split('.');
-      for (const row of find(store, store.catalog.get(ns), queryOf(command, 'query', vars))) {
-        for (const value of valuesAt(docOf(row), path).values.flat()) {
+      for (const row of find(store, store.catalog.get(ns), readQuery(command, 'query'))) {
+        for (const value of valuesAt(docOf(row), path).flat()) {
           if (value !== undefined) values.set(identity(value), value);
         }
       }
       return { values: [...values.keys()].sort((a, b) => (a < b ? -1 : 1)).map((key) => values.get(key)), ok: 1 };
     },
   },
-  explain: { fields: 'verbosity', run: explain },
+  aggregate: { fields: 'pipeline cursor hint', run: aggregate },
 };
 
-function queryOf(command: Doc, filterField: string, vars: Doc | undefined, limit = 0): Query {
-  const { sort, skip, hint } = command;
-  return { filter: readFilter(command[filterField]), sort, skip: numeric(skip), limit, hint, vars };
+function readQuery(command: Doc, filterField: string): Query {
+  const { sort, skip, limit, hint } = command;
+  const filter = readFilter(command[filterField]);
+  return { filter, sort, skip: numeric(skip), limit: Math.abs(numeric(limit) ?? 0), hint };
 }
 
-function cursorId(value: unknown): bigint {
-  if (typeof value === 'number') return BigInt(value);
-  return value instanceof Long ? value.toBigInt() : fail(14, 'a cursor id must be a long');
+function* encode(rows: Iterable<Row>, project: ((doc: Doc) => Doc) | undefined): Generator<Buffer> {
+  for (const row of rows) yield project ? toBson(project(docOf(row))) : row.bytes;
 }
 
-/** How many items there are. */
-export function size(items: Iterable<unknown>): number {
-  let count = 0;
-  for (const _ of items) count++;
-  return count;
+function count(store: Store, ns: string, query: Query): number {
+  const collection = store.catalog.get(ns);
+  if (collection && !Object.keys(query.filter).length && !query.skip && !query.limit) return store.count(collection);
+  let n = 0;
+  for (const _ of find(store, collection, query)) n++;
+  return n;
 }
 
-/** Says which index would serve: enough for a test to require one. */
-function explain({ store }: Context, { command, db }: Call): Reply {
-  const inner = isDoc(command['explain']) ? command['explain'] : fail(14, 'explain needs a command');
-  const name = inner['find'] ?? inner['count'] ?? inner['distinct'] ?? inner['aggregate'];
-  const collection = store.catalog.get(`${db}.${String(name)}`);
-  const [head] = Array.isArray(inner['pipeline']) ? (inner['pipeline'] as Doc[]) : [];
-  const filter = readFilter(inner['filter'] ?? inner['query'] ?? head?.['$match']);
-  const plan = collection && planOf(collection, { filter, sort: inner['sort'], hint: inner['hint'] });
-  return { queryPlanner: { winningPlan: plan ? describe(plan) : { stage: 'EOF' } }, ok: 1 };
-}
+/** How drivers count the documents that match a filter. */
+const COUNT_DOCUMENTS = [{ $group: { _id: 1, n: { $sum: 1 } } }];
 
-function describe({ ids, index, sorted, reverse }: ReturnType<typeof planOf>): Doc {
-  if (ids) return { stage: 'IDHACK' };
-  if (!index) return { stage: 'COLLSCAN' };
-  const direction = reverse ? 'backward' : 'forward';
-  return { stage: sorted ? 'FETCH' : 'SORT', inputStage: { stage: 'IXSCAN', indexName: index.spec.name, direction } };
+/** Runs a pipeline. Indexes serve what it begins with of `$match`, `$sort`, `$skip` and `$limit`, in this order. */
+function aggregate({ store, cursors }: Context, { command, ns }: Call): Reply {
+  const { pipeline, cursor, hint } = command;
+  if (!Array.isArray(pipeline)) return fail(14, "'pipeline' must be an array");
+  if (!isDoc(cursor)) return fail(9, "The 'cursor' option is required");
+  if (typeof command['aggregate'] !== 'string') refuse('a pipeline without a collection');
+  // All stages are checked, those too that an index serves.
+  const stages = compilePipeline(pipeline);
+  const rest = [...(pipeline as Doc[])];
+  const next = (name: string): unknown => (rest[0] && name in rest[0] ? rest.shift()?.[name] : undefined);
+  const filter = readFilter(next('$match'));
+  const query: Query = {
+    filter,
+    sort: next('$sort'),
+    skip: numeric(next('$skip')),
+    limit: numeric(next('$limit')),
+    hint,
+  };
+  const batchSize = numeric(cursor['batchSize']);
+  if (same(rest, COUNT_DOCUMENTS)) {
+    const n = count(store, ns, query);
+    return cursors.reply(ns, n ? [toBson({ _id: 1, n })] : [], batchSize);
+  }
+  const rows = find(store, store.catalog.get(ns), query);
+  if (!rest.length) return cursors.reply(ns, encode(rows, undefined), batchSize);
+  const docs = stages.slice(-rest.length).reduce((docs, stage) => stage(docs), [...rows].map(docOf));
+  return cursors.reply(ns, docs.map(toBson), batchSize);
 }

@@ -1,28 +1,22 @@
 import { fromBson, hasOperators, isDoc, numeric, toBson, withId, type Doc } from '../bson/values.ts';
-import { fail, MongoError, refuse } from '../errors.ts';
-import { evaluateLet } from '../query/expressions.ts';
+import { fail, MongoError } from '../errors.ts';
 import { projector } from '../query/projection.ts';
-import { docOf } from '../store/scan.ts';
 import type { Collection } from '../store/catalog.ts';
+import { docOf } from '../store/scan.ts';
 import type { Store } from '../store/store.ts';
-import { applyUpdate } from '../update/apply.ts';
-import { checkUpdate } from '../update/check.ts';
 import { seed } from '../update/places.ts';
-import { checkCollation } from './common.ts';
-import type { Call, Commands, Context, Reply } from './context.ts';
+import { compileUpdate } from '../update/update.ts';
+import { refuseOthers, type Call, type Commands, type Context, type Reply } from './command.ts';
 import { find, readFilter } from './matching.ts';
 
 const MOST_OPERATIONS = 100_000;
 
 /** Writing documents. */
 export const writeCommands: Commands = {
-  insert: { fields: 'documents ordered bypassDocumentValidation', run: insert },
-  update: { fields: 'updates ordered bypassDocumentValidation let', run: update },
-  delete: { fields: 'deletes ordered let', run: remove },
-  findandmodify: {
-    fields: 'query sort remove update new upsert fields arrayFilters hint let bypassDocumentValidation',
-    run: findAndModify,
-  },
+  insert: { fields: 'documents ordered', run: insert },
+  update: { fields: 'updates ordered', run: update },
+  delete: { fields: 'deletes ordered', run: remove },
+  findandmodify: { fields: 'query sort remove update new upsert fields arrayFilters hint', run: findAndModify },
 };
 
 async function insert({ store }: Context, call: Call): Promise<Reply> {
@@ -39,9 +33,8 @@ async function update({ store }: Context, call: Call): Promise<Reply> {
   const result = { n: 0, nModified: 0 };
   const upserted: Doc[] = [];
   const errors = await inOrder(store, call, operations(call, 'updates').map(asDoc), (operation, index) => {
-    known(operation, 'q u c multi upsert arrayFilters hint collation sort');
-    const vars = operation['c'] ? { ...call.vars, ...evaluateLet(operation['c']) } : call.vars;
-    const done = updateMatching(store, call.ns, operation, vars);
+    refuseOthers('an update', operation, ['q', 'u', 'multi', 'upsert', 'arrayFilters', 'hint', 'sort']);
+    const done = updateMatching(store, call.ns, operation);
     result.n += done.n;
     result.nModified += done.nModified;
     if (done.upserted) upserted.push({ index, _id: done.upserted['_id'] });
@@ -52,39 +45,26 @@ async function update({ store }: Context, call: Call): Promise<Reply> {
 async function remove({ store }: Context, call: Call): Promise<Reply> {
   let n = 0;
   const errors = await inOrder(store, call, operations(call, 'deletes').map(asDoc), (operation) => {
-    known(operation, 'q limit hint collation');
-    const collection = store.catalog.get(call.ns);
-    const limit = numeric(operation['limit']);
-    const query = { filter: readFilter(operation['q']), limit, hint: operation['hint'], vars: call.vars };
-    // Collected before the first is removed: a walk must not meet its own changes.
-    const rows = [...find(store, collection, query)];
-    for (const row of rows) {
-      if (collection) store.remove(collection, row.idKey, docOf(row));
-      n++;
-    }
+    refuseOthers('a delete', operation, ['q', 'limit', 'hint']);
+    n += removeMatching(store, call.ns, operation).length;
   });
   return { n, ...errors, ok: 1 };
 }
 
-function findAndModify({ store }: Context, { command, ns, vars }: Call): Promise<Reply> {
+function findAndModify({ store }: Context, { command, ns }: Call): Promise<Reply> {
   const { query, sort, hint, update, remove, upsert, arrayFilters } = command;
-  const filter = readFilter(query);
-  const project = projector(command['fields'], filter, vars);
+  if (remove ? update || command['new'] : !update) fail(9, 'Either an update or remove=true must be given, not both');
+  const project = projector(command['fields']);
   const shown = (doc: Doc | undefined) => (doc && project ? project(doc) : (doc ?? null));
-  if (remove && (update || command['new'])) fail(9, "Cannot specify both an update and remove=true, or 'new' with it");
-  if (!remove && !update) fail(9, 'Either an update or remove=true must be specified');
   return store.write(() => {
     if (remove) {
-      const collection = store.catalog.get(ns);
-      const [row] = find(store, collection, { filter, sort, hint, limit: 1, vars });
-      if (row && collection) store.remove(collection, row.idKey, docOf(row));
-      return { lastErrorObject: { n: row ? 1 : 0 }, value: shown(row && docOf(row)), ok: 1 };
+      const [removed] = removeMatching(store, ns, { q: query, sort, hint, limit: 1 });
+      return { lastErrorObject: { n: removed ? 1 : 0 }, value: shown(removed), ok: 1 };
     }
-    const operation = { q: filter, u: update, upsert, arrayFilters, sort, hint };
-    const { n, upserted, before, after } = updateMatching(store, ns, operation, vars);
-    const updatedExisting = n > 0 && !upserted;
-    const lastErrorObject = { n, updatedExisting, ...(upserted && { upserted: upserted['_id'] }) };
-    return { lastErrorObject, value: shown(command['new'] ? after : before), ok: 1 };
+    const done = updateMatching(store, ns, { q: query, u: update, upsert, arrayFilters, sort, hint });
+    const { n, upserted, before, after } = done;
+    const outcome = upserted ? { updatedExisting: false, upserted: upserted['_id'] } : { updatedExisting: n > 0 };
+    return { lastErrorObject: { n, ...outcome }, value: shown(command['new'] ? after : before), ok: 1 };
   });
 }
 
@@ -92,21 +72,12 @@ function findAndModify({ store }: Context, { command, ns, vars }: Call): Promise
 function operations({ command, sequences }: Call, field: string): unknown[] {
   const list = sequences.get(field) ?? command[field];
   if (Array.isArray(list) && list.length > 0 && list.length <= MOST_OPERATIONS) return list;
-  return fail(
-    72,
-    `Write batch sizes must be between 1 and ${MOST_OPERATIONS}. Got ${Array.isArray(list) ? list.length : 0} operations.`,
-  );
+  return fail(72, `Write batch sizes must be between 1 and ${MOST_OPERATIONS}`);
 }
 
 function asDoc(operation: unknown): Doc {
   if (operation instanceof Uint8Array) return fromBson(operation);
   return isDoc(operation) ? operation : fail(14, 'an operation of a write command must be an object');
-}
-
-function known(operation: Doc, fields: string): void {
-  const unknown = Object.keys(operation).find((key) => !fields.split(' ').includes(key) && operation[key]);
-  if (unknown) refuse(`the option '${unknown}' of a write operation`);
-  checkCollation(operation['collation']);
 }
 
 /** Runs the operations in one transaction. One that is refused is reported; an ordered command ends with it. */
@@ -152,32 +123,39 @@ interface Updated {
   after?: Doc;
 }
 
-function updateMatching(store: Store, ns: string, operation: Doc, vars: Doc | undefined): Updated {
-  const { u, upsert, multi, arrayFilters, sort, hint } = operation;
-  const filter = readFilter(operation['q']);
+function updateMatching(store: Store, ns: string, operation: Doc): Updated {
+  const { q, u, upsert, arrayFilters, sort, hint } = operation;
+  const multi = Boolean(operation['multi']);
+  const filter = readFilter(q);
   if (multi && sort) fail(9, 'Cannot specify sort with multi=true');
-  const update = checkUpdate(u, Boolean(multi));
+  const update = compileUpdate(u, { filter, multi, arrayFilters });
   const collection = upsert ? store.catalog.ensure(ns) : store.catalog.get(ns);
   const result: Updated = { n: 0, nModified: 0 };
-  if (!collection) return result;
-  const context = { filter, arrayFilters, vars };
-  const rows = [...find(store, collection, { filter, sort, hint, limit: multi ? 0 : 1, vars })];
-  for (const row of rows) {
+  for (const row of [...find(store, collection, { filter, sort, hint, limit: multi ? 0 : 1 })]) {
     const before = docOf(row);
-    const after = applyUpdate(before, update, context);
+    const after = update.apply(before);
     result.n++;
     result.before ??= before;
     result.after ??= after;
     const bytes = toBson(after);
     // Reading and writing may change a number's type alone, which is no modification either.
-    if (bytes.equals(row.bytes) || bytes.equals(toBson(before))) continue;
-    store.replace(collection, row.idKey, before, after, bytes);
+    if (!collection || bytes.equals(row.bytes) || bytes.equals(toBson(before))) continue;
+    store.put(collection, row.idKey, before, after, bytes);
     result.nModified++;
   }
-  if (result.n || !upsert) return result;
+  if (result.n || !upsert || !collection) return result;
   const start = seed(filter);
-  const bare: Doc = '_id' in start ? { _id: start['_id'] } : {};
-  const made = applyUpdate(update.kind === 'replace' ? bare : start, update, { ...context, inserting: true });
-  const upserted = insertOne(store, collection, made);
+  const { _id } = start;
+  const upserted = insertOne(store, collection, update.apply(update.replaces ? { _id } : start, true));
   return { n: 1, nModified: 0, upserted, after: upserted };
+}
+
+/** Removes what matches and gives it. All is found before the first is removed: a walk must not meet its own changes. */
+function removeMatching(store: Store, ns: string, { q, limit, sort, hint }: Doc): Doc[] {
+  const collection = store.catalog.get(ns);
+  const rows = [...find(store, collection, { filter: readFilter(q), limit: numeric(limit), sort, hint })];
+  return rows.map((row) => {
+    if (collection) store.remove(collection, row.idKey, docOf(row));
+    return docOf(row);
+  });
 }

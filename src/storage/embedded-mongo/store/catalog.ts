@@ -2,8 +2,7 @@ import type { Database } from 'lmdb';
 import { uint32 } from '../bson/keys.ts';
 import { fromBson, isDoc, toBson, type Doc } from '../bson/values.ts';
 import { fail } from '../errors.ts';
-import { compile } from '../query/filter.ts';
-import type { Test } from '../query/leaves.ts';
+import { compile, type Test } from '../query/filter.ts';
 import { sortFields, type SortField } from '../query/sort.ts';
 
 /** An index as a client declared it. */
@@ -25,8 +24,6 @@ export interface Index {
   prefix: Buffer;
   /** Whether a document ever had several entries: then an order or a double bound cannot be read off. */
   multi: boolean;
-  /** Whether a long string was ever cut: then the entries' order is not exact. */
-  cut: boolean;
   /** Of a partial index: whether it covers a document. */
   covers?: Test;
 }
@@ -42,7 +39,7 @@ export interface Collection {
 /** The catalog as it is stored, in BSON. */
 interface Stored extends Doc {
   next: number;
-  collections: { ns: string; id: number; indexes: Pick<Index, 'id' | 'spec' | 'multi' | 'cut'>[] }[];
+  collections: { ns: string; id: number; indexes: Pick<Index, 'id' | 'spec' | 'multi'>[] }[];
 }
 
 const NAMESPACE = /^[^.\0$ /\\"]+\.[^\0$]*[^\0$.]$/;
@@ -78,7 +75,8 @@ export class Catalog {
     const found = this.get(ns);
     if (found) return found;
     if (!NAMESPACE.test(ns)) fail(73, `Invalid namespace specified '${ns}'`);
-    const collection = newCollection(ns, this.#next++);
+    const id = this.#next++;
+    const collection = { ns, id, prefix: uint32(id), indexes: [] };
     this.#collections.set(ns, collection);
     this.#save();
     return collection;
@@ -92,7 +90,7 @@ export class Catalog {
 
   /** Declares an index; its entries are the store's to write. */
   addIndex(collection: Collection, spec: IndexSpec): Index {
-    const index = newIndex(this.#next++, spec, false, false);
+    const index = indexOf({ id: this.#next++, spec, multi: false });
     collection.indexes.push(index);
     this.#save();
     return index;
@@ -104,11 +102,9 @@ export class Catalog {
     this.#save();
   }
 
-  /** Records that an index holds several entries of one document, or cut strings. */
-  mark(index: Index, multi: boolean, cut: boolean): void {
-    if ((!multi || index.multi) && (!cut || index.cut)) return;
-    index.multi ||= multi;
-    index.cut ||= cut;
+  /** Records that an index holds several entries of one document. */
+  markMulti(index: Index): void {
+    index.multi = true;
     this.#save();
   }
 
@@ -122,20 +118,15 @@ export class Catalog {
     const { next, collections } = bytes ? (fromBson(bytes) as Stored) : { next: 1, collections: [] };
     this.#next = next;
     this.#collections = new Map(
-      collections.map(({ ns, id, indexes }) => {
-        const list = indexes.map(({ id, spec, multi, cut }) => newIndex(id, spec, multi, cut));
-        return [ns, newCollection(ns, id, list)];
-      }),
+      collections.map(({ ns, id, indexes }) => [ns, { ns, id, prefix: uint32(id), indexes: indexes.map(indexOf) }]),
     );
     this.#version = version;
   }
 
   #save(): void {
-    const collections = [...this.#collections.values()].map(({ ns, id, indexes }) => ({
-      ns,
-      id,
-      indexes: indexes.map(({ id, spec, multi, cut }) => ({ id, spec, multi, cut })),
-    }));
+    const collections = [...this.#collections.values()].map(({ ns, id, indexes }) => {
+      return { ns, id, indexes: indexes.map(({ id, spec, multi }) => ({ id, spec, multi })) };
+    });
     const stored: Stored = { next: this.#next, collections };
     const version = Number(this.#meta.get('version') ?? 0) + 1;
     this.#meta.putSync('catalog', toBson(stored));
@@ -144,13 +135,8 @@ export class Catalog {
   }
 }
 
-function newCollection(ns: string, id: number, indexes: Index[] = []): Collection {
-  return { ns, id, prefix: uint32(id), indexes };
-}
-
-function newIndex(id: number, spec: IndexSpec, multi: boolean, cut: boolean): Index {
+function indexOf({ id, spec, multi }: Pick<Index, 'id' | 'spec' | 'multi'>): Index {
   const partial = spec.partialFilterExpression;
-  const index: Index = { id, spec, fields: sortFields(spec.key), prefix: uint32(id), multi, cut };
-  if (isDoc(partial)) index.covers = compile(partial);
-  return index;
+  const covers = isDoc(partial) ? { covers: compile(partial) } : {};
+  return { id, spec, fields: sortFields(spec.key), prefix: uint32(id), multi, ...covers };
 }

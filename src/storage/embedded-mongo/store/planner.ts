@@ -1,9 +1,9 @@
-import { compare, encode, encodeShort, identity, invert, LONGEST_STRING, same } from '../bson/keys.ts';
+import { encode, identity, same } from '../bson/keys.ts';
 import { hasOperators, isDoc, TAG, tagOf, type Doc } from '../bson/values.ts';
 import { compile } from '../query/filter.ts';
 import type { SortField } from '../query/sort.ts';
 import type { Collection, Index } from './catalog.ts';
-import { LAST } from './store.ts';
+import { LAST, LONGEST_KEY } from './store.ts';
 
 /** How to find a superset of a filter's matches; the filter itself is always applied again. */
 export interface Plan {
@@ -29,8 +29,7 @@ type Constraints = Map<string, Constraint>;
 
 /** More points than this are not worth their seeks. */
 const MOST_POINTS = 300;
-const NO_BOUND = new Set<number>([TAG.min, TAG.max, TAG.null, TAG.regex, TAG.array]);
-const RANGED_TYPES = new Set(['number', 'string', 'date', 'objectId', 'bool']);
+const NO_BOUND = new Set<number>([TAG.minKey, TAG.maxKey, TAG.null, TAG.regex, TAG.array]);
 
 /** Picks the cheapest way. A `hint` is the index to use, which may then not be able to serve. */
 export function plan(collection: Collection, filter: Doc, sort: SortField[], hint?: Index): Plan {
@@ -38,62 +37,49 @@ export function plan(collection: Collection, filter: Doc, sort: SortField[], hin
   collect(filter, constraints);
   const ids = constraints.get('_id')?.values;
   if (ids && !hint) {
-    const keys = [...new Map(ids.map((id) => [identity(id), encode(id)])).values()].sort((a, b) =>
-      Buffer.compare(a, b),
-    );
+    const unique = [...new Map(ids.map((id) => [identity(id), encode(id)])).values()];
+    // No document has an _id whose key is longer than that.
+    const keys = unique.filter((key) => key.length < LONGEST_KEY).sort((a, b) => Buffer.compare(a, b));
     return { ids: keys, ranges: [], reverse: false, sorted: !sort.length || keys.length === 1, score: 0 };
-  }
-  let best: Plan | undefined;
-  for (const index of hint ? [hint] : collection.indexes) {
-    const found = tryIndex(index, constraints, filter, sort, hint !== undefined);
-    if (found && found.score > (best?.score ?? -1)) best = found;
   }
   const [first] = sort;
   const natural = !first || (sort.length === 1 && first.path === '_id' && !first.descending);
-  return best ?? { ranges: [], reverse: false, sorted: natural, score: 0 };
+  let best: Plan = { ranges: [], reverse: false, sorted: natural, score: hint ? -1 : 0 };
+  for (const index of hint ? [hint] : collection.indexes) {
+    const found = tryIndex(index, constraints, filter, sort);
+    if (found && found.score > best.score) best = found;
+  }
+  return best;
 }
 
-function tryIndex(
-  index: Index,
-  constraints: Constraints,
-  filter: Doc,
-  sort: SortField[],
-  hinted: boolean,
-): Plan | null {
+function tryIndex(index: Index, constraints: Constraints, filter: Doc, sort: SortField[]): Plan | undefined {
   const { spec, fields } = index;
-  if (spec.partialFilterExpression && !implies(filter, constraints, spec.partialFilterExpression)) return null;
-  if (spec.sparse && !fields.some(({ path }) => demandsPresence(constraints.get(path)))) return null;
+  if (spec.partialFilterExpression && !implies(filter, constraints, spec.partialFilterExpression)) return undefined;
+  if (spec.sparse && !fields.some(({ path }) => demandsPresence(constraints.get(path)))) return undefined;
   let points: Buffer[] = [index.prefix];
   let used = 0;
   for (const { path, descending } of fields) {
     const values = constraints.get(path)?.values;
     if (!values || points.length * values.length > MOST_POINTS) break;
-    const keys = values.map((value) => encodeShort(value, descending));
+    const keys = values.map((value) => encode(value, descending));
     points = points.flatMap((point) => keys.map((key) => Buffer.concat([point, key])));
     used++;
   }
-  let score = used * 10;
-  let bounds: [Buffer, Buffer] = [Buffer.alloc(0), LAST];
   const next = fields[used];
   const range = next && constraints.get(next.path);
-  if (next && range && (range.low !== undefined || range.high !== undefined)) {
-    bounds = boundsOf(range, next.descending, index.multi);
-    score += 5;
-  }
+  const isRanged = range?.low !== undefined || range?.high !== undefined;
+  const [low, high] = next && range && isRanged ? boundsOf(range, next.descending, index.multi) : [Buffer.of(), LAST];
+  const ranges = points.map((point): [Buffer, Buffer] => [Buffer.concat([point, low]), Buffer.concat([point, high])]);
+  if (ranges.flat().some((key) => key.length > LONGEST_KEY)) return undefined;
   const direction = points.length === 1 ? walkOrder(index, constraints, sort, used) : undefined;
-  if (sort.length && direction !== undefined) score += 4;
-  if (score === 0 && !hinted) return null;
-  if (spec.unique && used === fields.length) score += 3;
-  const ranges = points.map((point): [Buffer, Buffer] => [
-    Buffer.concat([point, bounds[0]]),
-    Buffer.concat([point, bounds[1]]),
-  ]);
+  const serves = used * 10 + (isRanged ? 5 : 0) + (sort.length && direction ? 4 : 0);
+  const score = spec.unique && used === fields.length ? serves + 3 : serves;
   return { index, ranges, reverse: direction === 'backward', sorted: !sort.length || direction !== undefined, score };
 }
 
 /** In which direction walking the index gives the sort's order, if it does. */
 function walkOrder(index: Index, constraints: Constraints, sort: SortField[], used: number) {
-  if (!sort.length || index.multi || index.cut) return undefined;
+  if (!sort.length || index.multi) return undefined;
   // A field that equals one value does not matter to the order.
   const rest = sort.filter(({ path }) => constraints.get(path)?.values?.length !== 1);
   const tail = index.fields.slice(used);
@@ -108,25 +94,15 @@ function boundsOf({ low, high }: Constraint, descending: boolean, multi: boolean
   const tag = tagOf(low ?? high);
   const first = descending ? 0xff - tag : tag;
   const [from, to] = descending ? [high, low] : [low, high];
-  const both = low !== undefined && high !== undefined;
-  const start = from === undefined ? Buffer.from([first]) : bound(from, descending);
-  const end =
-    to === undefined || (multi && both) ? Buffer.from([first + 1]) : Buffer.concat([bound(to, descending), LAST]);
-  return [start, end];
+  const openEnd = to === undefined || (multi && from !== undefined);
+  const start = from === undefined ? Buffer.of(first) : encode(from, descending);
+  return [start, openEnd ? Buffer.of(first + 1) : Buffer.concat([encode(to, descending), LAST])];
 }
 
-/** Long strings are cut in an index, so a bound may only use what the cut leaves in order. */
-function bound(value: unknown, descending: boolean): Buffer {
-  const key = encode(value);
-  const kept = tagOf(value) === TAG.object ? 1 : typeof value === 'string' ? LONGEST_STRING : key.length;
-  const start = key.subarray(0, kept);
-  return descending ? invert(start) : start;
-}
-
-function demandsPresence(constraint?: Constraint): boolean {
-  if (!constraint) return false;
-  if (constraint.values) return !constraint.values.some((value) => tagOf(value) === TAG.null);
-  return constraint.low !== undefined || constraint.high !== undefined || constraint.exists === true;
+function demandsPresence(constraint: Constraint = {}): boolean {
+  const { values, low, high, exists } = constraint;
+  if (values) return !values.some((value) => tagOf(value) === TAG.null);
+  return low !== undefined || high !== undefined || exists === true;
 }
 
 function collect(filter: Doc, into: Constraints): void {
@@ -136,7 +112,7 @@ function collect(filter: Doc, into: Constraints): void {
     }
     if (path.startsWith('$')) continue;
     const constraint = into.get(path) ?? {};
-    if (hasOperators(condition)) operators(condition, constraint);
+    if (hasOperators(condition)) narrow(condition, constraint);
     else if (isPoint(condition)) constraint.values = [condition];
     into.set(path, constraint);
   }
@@ -146,7 +122,7 @@ function isPoint(value: unknown): boolean {
   return !(value instanceof RegExp) && !Array.isArray(value);
 }
 
-function operators(condition: Doc, into: Constraint): void {
+function narrow(condition: Doc, into: Constraint): void {
   for (const [operator, operand] of Object.entries(condition)) {
     const ranged = !NO_BOUND.has(tagOf(operand));
     if (operator === '$eq' && isPoint(operand)) into.values = [operand];
@@ -161,26 +137,11 @@ function operators(condition: Doc, into: Constraint): void {
 /** Whether every match of the filter is surely covered by a partial index. */
 function implies(filter: Doc, constraints: Constraints, partial: Doc): boolean {
   return Object.entries(partial).every(([path, wanted]) => {
-    if (path === '$and') return (wanted as Doc[]).every((item) => implies(filter, constraints, item));
     const constraint = constraints.get(path);
     if (!constraint) return false;
     if (Object.hasOwn(filter, path) && same(filter[path], wanted)) return true;
-    if (constraint.values) {
-      const covers = compile({ v: wanted });
-      return constraint.values.every((value) => tagOf(value) !== TAG.null && covers({ v: value }));
-    }
-    return (
-      hasOperators(wanted) && Object.entries(wanted).every(([name, operand]) => follows(constraint, name, operand))
-    );
+    if (!constraint.values) return same(wanted, { $exists: true }) && demandsPresence(constraint);
+    const covers = compile({ v: wanted });
+    return constraint.values.every((value) => tagOf(value) !== TAG.null && covers({ v: value }));
   });
-}
-
-/** Whether a range alone makes a condition of a partial index true. */
-function follows({ low, high, exists }: Constraint, operator: string, operand: unknown): boolean {
-  const limit = low ?? high;
-  if (operator === '$exists') return operand === true && (exists === true || limit !== undefined);
-  if (operator === '$type')
-    return limit !== undefined && RANGED_TYPES.has(String(operand)) && compile({ v: { $type: operand } })({ v: limit });
-  if (operator !== '$gt' && operator !== '$gte') return false;
-  return low !== undefined && tagOf(low) === tagOf(operand) && compare(low, operand) > 0;
 }

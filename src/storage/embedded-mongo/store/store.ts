@@ -1,15 +1,16 @@
+import { EJSON } from 'bson';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { encode } from '../bson/keys.ts';
-import { bsonType, fromBson, toBson, type Doc } from '../bson/values.ts';
+import { EMPTY_ARRAY, fromBson, toBson, type Doc } from '../bson/values.ts';
 import { fail } from '../errors.ts';
 import { Catalog, type Collection, type Index, type IndexSpec } from './catalog.ts';
-import { entriesOf, type Entry } from './entries.ts';
+import { entriesOf, without, type Entry } from './entries.ts';
 
 /** Ends the range of a prefix: nothing that follows a complete value starts with these bytes. */
 export const LAST = Buffer.from([0xff, 0xff, 0xff]);
 /** LMDB's limit for keys with pages of 4 KiB. */
-const LONGEST_KEY = 1978;
-/** So that an `_id` fits into the entries of every index, uncut and therefore in order. */
+export const LONGEST_KEY = 1978;
+/** Leaves room for other fields beside the `_id` in the entries of indexes. */
 const LONGEST_ID = 512;
 const LARGEST_DOCUMENT = 16 * 1024 * 1024;
 const CLEAR_BATCH = 1000;
@@ -85,46 +86,25 @@ export class Store {
   /** Adds a document; `bytes` is its BSON if there is some already. */
   insert(collection: Collection, doc: Doc, bytes: Buffer = toBson(doc)): void {
     const id = doc['_id'];
-    if (Array.isArray(id) || id instanceof RegExp)
-      fail(53, `The '_id' value cannot be of type ${Array.isArray(id) ? 'array' : 'regex'}`);
+    if (Array.isArray(id) || id instanceof RegExp) fail(53, "The '_id' value cannot be an array or a regex");
     const idKey = encode(id);
-    const key = this.keyOf(collection, idKey);
     if (idKey.length > LONGEST_ID) fail(17280, `key too large to index: _id of ${idKey.length} bytes`);
-    if (this.documents.doesExist(key)) duplicate(collection, { _id: 1 }, '_id_', [id]);
-    if (bytes.length > LARGEST_DOCUMENT)
-      fail(10334, `BSONObj size: ${bytes.length} is invalid. Size must be between 0 and 16793600(16MB)`);
-    const added = collection.indexes.map((index) => ({ index, ...entriesOf(index, doc) }));
-    // Everything is checked before anything is written: a refused document must leave no trace.
-    for (const { index, list } of added) for (const entry of list) this.#check(collection, index, entry, idKey);
-    for (const { index, list, multi, cut } of added) {
-      for (const entry of list) this.#put(index, entry, idKey);
-      this.catalog.mark(index, multi, cut);
-    }
-    this.documents.putSync(key, bytes);
+    if (this.documents.doesExist(this.keyOf(collection, idKey))) duplicate(collection, { _id: 1 }, '_id_', [id]);
+    this.put(collection, idKey, undefined, doc, bytes);
   }
 
-  /** Writes a document's new form. */
-  replace(collection: Collection, idKey: Buffer, before: Doc, after: Doc, bytes: Buffer): void {
-    if (bytes.length > LARGEST_DOCUMENT) fail(17419, 'Resulting document after update is larger than 16777216');
-    const changes = collection.indexes.map((index) => {
-      const old = entriesOf(index, before).list;
-      const now = entriesOf(index, after);
-      const added = without(now.list, old);
-      for (const entry of added) this.#check(collection, index, entry, idKey);
-      return { index, added, gone: without(old, now.list), multi: now.multi, cut: now.cut };
-    });
-    for (const { index, added, gone, multi, cut } of changes) {
-      for (const entry of gone) this.#remove(index, entry, idKey);
-      for (const entry of added) this.#put(index, entry, idKey);
-      this.catalog.mark(index, multi, cut);
-    }
+  /** Writes a document's new form; `before` is what it replaces. */
+  put(collection: Collection, idKey: Buffer, before: Doc | undefined, after: Doc, bytes: Buffer): void {
+    if (bytes.length > LARGEST_DOCUMENT) fail(10334, `BSONObj size: ${bytes.length} is more than ${LARGEST_DOCUMENT}`);
+    const changes = collection.indexes.map((index) => changeOf(index, before, after));
+    this.#putEntries(collection, changes, idKey);
     this.documents.putSync(this.keyOf(collection, idKey), bytes);
   }
 
   /** Removes a document. */
   remove(collection: Collection, idKey: Buffer, doc: Doc): void {
     for (const index of collection.indexes) {
-      for (const entry of entriesOf(index, doc).list) this.#remove(index, entry, idKey);
+      for (const entry of entriesOf(index, doc).entries) this.entries.removeSync(entryKey(index, entry, idKey));
     }
     this.documents.removeSync(this.keyOf(collection, idKey));
   }
@@ -146,13 +126,7 @@ export class Store {
     const index = this.catalog.addIndex(collection, spec);
     const { prefix } = collection;
     for (const { key, value } of this.documents.getRange({ start: prefix, end: Buffer.concat([prefix, LAST]) })) {
-      const idKey = key.subarray(prefix.length);
-      const { list, multi, cut } = entriesOf(index, fromBson(value));
-      for (const entry of list) {
-        this.#check(collection, index, entry, idKey);
-        this.#put(index, entry, idKey);
-      }
-      this.catalog.mark(index, multi, cut);
+      this.#putEntries(collection, [changeOf(index, undefined, fromBson(value))], key.subarray(prefix.length));
     }
   }
 
@@ -162,28 +136,41 @@ export class Store {
     this.catalog.removeIndex(collection, index);
   }
 
+  /** Checks everything before anything is written: a refused document must leave no trace. */
+  #putEntries(collection: Collection, changes: Change[], idKey: Buffer): void {
+    for (const { index, added } of changes) for (const entry of added) this.#check(collection, index, entry, idKey);
+    for (const { index, added, gone, multi } of changes) {
+      for (const entry of gone) this.entries.removeSync(entryKey(index, entry, idKey));
+      for (const entry of added) this.entries.putSync(entryKey(index, entry, idKey), idKey);
+      if (multi && !index.multi) this.catalog.markMulti(index);
+    }
+  }
+
   #check(collection: Collection, { spec }: Index, { key, values }: Entry, idKey: Buffer): void {
     if (key.length + idKey.length > LONGEST_KEY) {
       fail(17280, `key too large to index, ${key.length} bytes, index ${spec.name}`);
     }
     if (spec.unique && this.entries.doesExist(key)) duplicate(collection, spec.key, spec.name, values);
   }
-
-  #put({ spec }: Index, { key }: Entry, idKey: Buffer): void {
-    this.entries.putSync(spec.unique ? key : Buffer.concat([key, idKey]), idKey);
-  }
-
-  #remove({ spec }: Index, { key }: Entry, idKey: Buffer): void {
-    this.entries.removeSync(spec.unique ? key : Buffer.concat([key, idKey]));
-  }
 }
 
-/** The entries of one list that another lacks. */
-function without(list: Entry[], other: Entry[]): Entry[] {
-  const [only] = other;
-  if (other.length === 1 && only) return list.filter(({ key }) => !key.equals(only.key));
-  const keys = new Set(other.map(({ key }) => key.toString('latin1')));
-  return list.filter(({ key }) => !keys.has(key.toString('latin1')));
+/** How a document's entries in an index change. */
+interface Change {
+  index: Index;
+  added: Entry[];
+  gone: Entry[];
+  multi: boolean;
+}
+
+function changeOf(index: Index, before: Doc | undefined, after: Doc): Change {
+  const { entries, multi } = entriesOf(index, after);
+  if (!before) return { index, added: entries, gone: [], multi };
+  const old = entriesOf(index, before).entries;
+  return { index, added: without(entries, old), gone: without(old, entries), multi };
+}
+
+function entryKey({ spec }: Index, { key }: Entry, idKey: Buffer): Buffer {
+  return spec.unique ? key : Buffer.concat([key, idKey]);
 }
 
 /** Removes a range piece by piece, so that no cursor sees what it removes. */
@@ -196,17 +183,11 @@ function clear(database: Database<Buffer, Buffer>, prefix: Buffer): void {
 }
 
 function duplicate(collection: Collection, keyPattern: Doc, name: string, values: unknown[]): never {
-  const keyValue = Object.fromEntries(Object.keys(keyPattern).map((path, i) => [path, values[i] ?? null]));
-  const shown = Object.entries(keyValue).map(([path, value]) => `${path}: ${show(value)}`);
-  return fail(
-    11000,
-    `E11000 duplicate key error collection: ${collection.ns} index: ${name} dup key: { ${shown.join(', ')} }`,
-    { keyPattern, keyValue },
-  );
-}
-
-function show(value: unknown): string {
-  if (bsonType(value) === 'ObjectId') return `ObjectId('${String(value)}')`;
-  if (value instanceof Date) return `new Date(${value.getTime()})`;
-  return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner));
+  const shown = values.map((value) => (value === EMPTY_ARRAY ? null : (value ?? null)));
+  const keyValue = Object.fromEntries(Object.keys(keyPattern).map((path, i) => [path, shown[i]]));
+  const key = `dup key: ${EJSON.stringify(keyValue)}`;
+  return fail(11000, `E11000 duplicate key error collection: ${collection.ns} index: ${name} ${key}`, {
+    keyPattern,
+    keyValue,
+  });
 }

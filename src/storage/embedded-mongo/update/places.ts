@@ -7,24 +7,31 @@ import { compile } from '../query/filter.ts';
 export type Container = Doc | unknown[];
 type ElementTest = (element: unknown) => boolean;
 
-/** What the dynamic parts of update paths refer to. */
+/** What the parts `$` and `$[name]` of update paths refer to. */
 export interface Positions {
-  /** `arrayFilters`, by identifier. */
   filters: ReadonlyMap<string, ElementTest>;
-  /** The element that the filter matched in the array at a path, for `$`. */
+  /** The element that the filter matched in the array at a path. */
   matched: (path: string) => number;
 }
 
 /** A gap in an array is filled with nulls; this bounds how long a gap a client may ask for, as MongoDB does. */
 const LONGEST_GAP = 1_500_000;
 
-/** Writes a value; an array grows as needed. */
-export function place(container: Container, key: string | number, value: unknown): void {
-  if (Array.isArray(container)) {
-    if (Number(key) - container.length > LONGEST_GAP) fail(2, `can't backfill more than ${LONGEST_GAP} elements`);
-    while (container.length < Number(key)) container.push(null);
+/** The value at a place. */
+export const read = (container: Container, key: string): unknown => own(container, key);
+
+/** Writes a value; undefined removes the field, or leaves null in an array. */
+export function write(container: Container, key: string, value: unknown): void {
+  if (!Array.isArray(container)) {
+    if (value === undefined) delete container[key];
+    else assign(container, key, value);
+    return;
   }
-  assign(container, key, value);
+  const gap = Number(key) - container.length;
+  if (gap > LONGEST_GAP) fail(2, `can't backfill more than ${LONGEST_GAP} elements`);
+  if (value === undefined && gap >= 0) return;
+  while (container.length < Number(key)) container.push(null);
+  container[Number(key)] = value ?? null;
 }
 
 /** Calls `visit` with every place in the document that a path names; with `create`, missing ones are made. */
@@ -33,99 +40,72 @@ export function eachPlace(
   path: string,
   create: boolean,
   positions: Positions,
-  visit: (container: Container, key: string | number) => void,
+  visit: (container: Container, key: string) => void,
 ): void {
   const parts = path.split('.');
   const descend = (node: unknown, depth: number): void => {
-    const part = parts[depth] ?? '';
-    const enter = (container: Container, key: string | number): void => {
-      if (depth === parts.length - 1) return visit(container, key);
-      if (own(container, key) === undefined) {
-        if (!create) return;
-        place(container, key, {});
+    for (const key of keysIn(node, parts, depth, create, positions)) {
+      const container = node as Container;
+      if (depth === parts.length - 1) {
+        visit(container, key);
+        continue;
       }
-      descend(own(container, key), depth + 1);
-    };
-    if (Array.isArray(node)) {
-      for (const key of elementsNamed(node, parts, depth, create, positions)) enter(node, key);
-      return;
+      if (create && read(container, key) === undefined) write(container, key, {});
+      descend(read(container, key), depth + 1);
     }
-    if (depth > 0 && part.startsWith('$')) {
-      if (part === '$') fail(2, 'The positional operator did not find the match needed from the query.');
-      fail(2, `Cannot apply array updates to non-array element ${parts[depth - 1]}`);
-    }
-    if (isDoc(node)) enter(node, part);
-    else if (create) cannotCreate(parts, depth);
   };
   descend(doc, 0);
 }
 
-function cannotCreate(parts: string[], depth: number): never {
-  return fail(28, `Cannot create field '${parts[depth]}' in element {${parts[depth - 1] ?? ''}}`);
-}
-
-function elementsNamed(
-  array: unknown[],
-  parts: string[],
-  depth: number,
-  create: boolean,
-  positions: Positions,
-): number[] {
+/** The keys that a part of a path names in what lies there. */
+function keysIn(node: unknown, parts: string[], depth: number, create: boolean, positions: Positions): string[] {
   const part = parts[depth] ?? '';
-  if (part === '$') return [positions.matched(parts.slice(0, depth).join('.'))];
-  if (part === '$[]') return [...array.keys()];
-  const identifier = /^\$\[(.+)\]$/.exec(part)?.[1];
-  if (identifier !== undefined) {
-    const test = positions.filters.get(identifier);
-    if (!test) return fail(2, `No array filter found for identifier '${identifier}' in path '${parts.join('.')}'`);
-    return [...array.keys()].filter((i) => test(array[i]));
-  }
-  if (isPosition(part)) return [Number(part)];
-  return create ? cannotCreate(parts, depth) : [];
+  if (Array.isArray(node)) {
+    const indexes = [...node.keys()].map(String);
+    const name = /^\$\[(.*)\]$/.exec(part)?.[1];
+    if (part === '$') return [String(positions.matched(parts.slice(0, depth).join('.')))];
+    if (name === '') return indexes;
+    if (name !== undefined) {
+      const test = positions.filters.get(name) ?? fail(2, `No array filter found for identifier '${name}'`);
+      return indexes.filter((index) => test(node[Number(index)]));
+    }
+    if (isPosition(part)) return [part];
+  } else if (part.startsWith('$')) {
+    return fail(2, `Cannot apply array updates to non-array element ${parts[depth - 1]}`);
+  } else if (isDoc(node)) return [part];
+  return create ? fail(28, `Cannot create field '${part}' in element {${parts[depth - 1]}}`) : [];
 }
 
 /** Compiles `arrayFilters`; each must be named by a path of the update. */
-export function readArrayFilters(filters: unknown, paths: string[]): Map<string, ElementTest> {
+export function arrayFilters(filters: unknown, paths: string[]): Map<string, ElementTest> {
   const tests = new Map<string, ElementTest>();
   for (const filter of Array.isArray(filters) ? (filters as unknown[]) : []) {
-    const names = new Set<string>();
-    const test = compile(isDoc(filter) ? unprefixed(filter, names) : fail(14, 'arrayFilters must be objects'));
-    const [name] = names;
-    if (name === undefined || names.size > 1) {
-      return fail(9, 'Error parsing array filter :: caused by :: Expected a single top-level field name');
+    if (!isDoc(filter)) return fail(14, 'arrayFilters must be objects');
+    const names = new Set(Object.keys(filter).map((key) => key.split('.', 1)[0] ?? ''));
+    const [name = ''] = names;
+    if (names.size !== 1 || name.startsWith('$') || tests.has(name)) {
+      fail(9, 'Error parsing array filter :: caused by :: Expected a single top-level field name of its own');
     }
-    if (tests.has(name)) fail(9, `Found multiple array filters with the same top-level field name ${name}`);
-    if (!paths.some((path) => path.includes(`$[${name}]`)))
+    if (!paths.some((path) => path.includes(`$[${name}]`))) {
       fail(9, `The array filter for identifier '${name}' was not used in the update`);
-    tests.set(name, (element) => test({ v: element }));
+    }
+    const test = compile(filter);
+    tests.set(name, (element) => test({ [name]: element }));
   }
   return tests;
 }
 
-/** Renames the identifier that starts each path of an array filter to `v`. */
-function unprefixed(filter: Doc, names: Set<string>): Doc {
-  return Object.fromEntries(
-    Object.entries(filter).map(([key, value]) => {
-      if (key.startsWith('$'))
-        return [key, Array.isArray(value) ? value.map((item: Doc) => unprefixed(item, names)) : value];
-      const [name = '', ...rest] = key.split('.');
-      names.add(name);
-      return [['v', ...rest].join('.'), value];
-    }),
-  );
-}
-
-/** The index of the array element that the filter matched. */
+/** The index of the first array element that meets what the filter demands of the array or of fields in it. */
 export function matchedElement(doc: Doc, path: string, filter: Doc): number {
-  const missing = (): never => fail(2, 'The positional operator did not find the match needed from the query.');
   const tests = conditionsOn(filter, path).map(([key, condition]) => compile({ [key]: condition }));
-  const last = tests.at(-1);
-  const array = valuesAt(doc, path.split('.')).values.find(Array.isArray);
-  if (!last || !array) return missing();
-  const alone = array.map((element: unknown) => wrap(path, [element]));
-  const all = alone.findIndex((one) => tests.every((test) => test(one)));
-  const found = all < 0 ? alone.findIndex((one) => last(one)) : all;
-  return found < 0 ? missing() : found;
+  const array = valuesAt(doc, path.split('.')).find(Array.isArray) ?? [];
+  const found = array.findIndex((element: unknown) => {
+    const alone: Doc = {};
+    setPath(alone, path, [element]);
+    return tests.every((test) => test(alone));
+  });
+  if (!tests.length || found < 0) fail(2, 'The positional operator did not find the match needed from the query.');
+  return found;
 }
 
 function conditionsOn(filter: Doc, path: string): [string, unknown][] {
@@ -135,20 +115,10 @@ function conditionsOn(filter: Doc, path: string): [string, unknown][] {
   });
 }
 
-function wrap(path: string, value: unknown): Doc {
-  const doc: Doc = {};
-  setPath(doc, path, value);
-  return doc;
-}
-
-const STATIC: Positions = {
-  filters: new Map(),
-  matched: () => fail(2, 'The positional operator did not find the match needed from the query.'),
-};
-
-/** Sets a path in a document, making what is missing on the way. */
-export function setPath(doc: Doc, path: string, value: unknown): void {
-  eachPlace(doc, path, true, STATIC, (container, key) => place(container, key, value));
+/** Sets a path that has no `$` in a document, making what is missing on the way. */
+function setPath(doc: Doc, path: string, value: unknown): void {
+  const positions = { filters: new Map<string, ElementTest>(), matched: () => 0 };
+  eachPlace(doc, path, true, positions, (container, key) => write(container, key, value));
 }
 
 /** The document an upsert starts from: what the filter says that fields equal. */
@@ -160,8 +130,8 @@ export function seed(filter: Doc, doc: Doc = {}): Doc {
       setPath(doc, path, condition);
       continue;
     }
-    const values = '$eq' in condition ? [condition['$eq']] : (condition['$in'] ?? condition['$all']);
-    if (Array.isArray(values) && values.length === 1 && !hasOperators(values[0])) setPath(doc, path, values[0]);
+    const values = '$eq' in condition ? [condition['$eq']] : condition['$in'];
+    if (Array.isArray(values) && values.length === 1) setPath(doc, path, values[0]);
   }
   return doc;
 }

@@ -1,5 +1,5 @@
 import { fromBson, int64, toBson, type Doc } from '../bson/values.ts';
-import type { Reply, Request } from '../commands/context.ts';
+import type { Reply, Request } from '../commands/command.ts';
 import { CursorReply } from '../commands/cursors.ts';
 import { fail } from '../errors.ts';
 

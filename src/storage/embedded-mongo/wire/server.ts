@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { lstatSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Engine, OnError } from '../engine.ts';
 import { LARGEST_MESSAGE } from '../commands/server.ts';
@@ -9,8 +8,8 @@ import { encodeAnswer, parseMessage, type Message } from './messages.ts';
 /** Answers up to this size are written in one piece. */
 const ONE_WRITE = 65_536;
 
-/** Where to listen: a socket file, or a port of 127.0.0.1 (0 for any). */
-export type Address = { socketPath: string } | { port: number };
+/** Where to listen: a socket file, or a port (0 for any). */
+export type Address = { path: string } | { host: string; port: number };
 
 /** A listening server. */
 export interface WireServer {
@@ -34,13 +33,10 @@ export async function listen(engine: Engine, address: Address, onError?: OnError
       });
     conversations.set(socket, conversation);
   });
-  if ('socketPath' in address) removeStale(address.socketPath);
-  server.listen('socketPath' in address ? { path: address.socketPath } : { host: '127.0.0.1', port: address.port });
+  server.listen(address);
   await once(server, 'listening');
-  const host =
-    'socketPath' in address
-      ? encodeURIComponent(address.socketPath)
-      : `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { port } = server.address() as AddressInfo;
+  const host = 'path' in address ? encodeURIComponent(address.path) : `${address.host}:${port}`;
   return {
     uri: `mongodb://${host}`,
     async close() {
@@ -109,9 +105,4 @@ async function* messages(socket: Socket): AsyncGenerator<Buffer> {
 function isDisconnect(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return code === 'ECONNRESET' || code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ABORT_ERR';
-}
-
-/** A socket file outlives a process that was killed. */
-function removeStale(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) rmSync(path);
 }
