@@ -133,7 +133,14 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     ends.push(() => auth.close());
     const chat = createChat({ connection, rooms, bus, log, now, existingUsers: (ids) => users.exists([...ids]) });
     ends.push(() => chat.close());
-    const presence = createPresence({ connection, registry: presenceRegistry, rooms, sharing: chat.sharing, log, now });
+    const presence = createPresence({
+      connection,
+      registry: presenceRegistry,
+      rooms,
+      sharing: (userId, otherIds) => chat.sharing(userId, otherIds),
+      log,
+      now,
+    });
     ends.push(() => presence.close());
     const ai = createAi({
       connection,
