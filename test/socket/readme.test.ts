@@ -48,7 +48,7 @@ function shell(line: string): { child: ChildProcess; lines: string[] } {
   child.stdout?.on('data', (chunk: Buffer) => {
     const parts = (rest + chunk.toString()).split('\n');
     rest = parts.pop() ?? '';
-    lines.push(...parts.filter((part) => part.startsWith('#')));
+    lines.push(...parts.map((part) => part.trimEnd()));
   });
   return { child, lines };
 }
@@ -61,7 +61,10 @@ test(
     expect((await once(register.child, 'exit'))[0]).toBe(0);
     await writeFile(join(directory, 'talk.mjs'), block('js', "import { readFileSync } from 'node:fs'"));
 
-    const shown = block('', '#1 Ada').trimEnd().split('\n');
+    const shown = block('', '#1 Ada')
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.trimEnd());
     const ada = shell(block('sh', 'node talk.mjs Ada'));
     await expect.poll(() => ada.lines, { timeout: 10_000 }).toEqual(shown.slice(0, 1));
     const grace = shell(block('sh', 'node talk.mjs Grace'));
@@ -78,7 +81,7 @@ test(
     });
     // A third terminal, after the restart: all of the history, and all three hear what is new.
     const third = shell('node talk.mjs Ada Grace Still here');
-    const expected = [...ada.lines, '#4 Ada: Still here'];
+    const expected = [...shown, '#4 Ada: Still here'];
     for (const { lines } of [ada, grace, third]) await expect.poll(() => lines, { timeout: 15_000 }).toEqual(expected);
   },
 );

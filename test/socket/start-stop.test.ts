@@ -61,7 +61,15 @@ test('[ST-1] a second process on the data directory exits with 78 and names the 
 
 test('[OB-1] the banner says where the server is, what is embedded and how to change it', async () => {
   await using server = await startProcess(env);
-  for (const text of ['embedded in', 'MONGODB_URI', 'demo, offline', 'ANTHROPIC_API_KEY', '/dev/outbox', '/docs']) {
+  for (const text of [
+    dataDir,
+    'embedded',
+    'MONGODB_URI',
+    'demo, offline',
+    'ANTHROPIC_API_KEY',
+    '/dev/outbox',
+    '/docs',
+  ]) {
     expect(server.output()).toContain(text);
   }
 });
