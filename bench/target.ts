@@ -51,10 +51,10 @@ async function start(
 async function addressOf(child: ChildProcess): Promise<string> {
   if (!child.stdout) throw new Error('The server has no output to read its address from');
   for await (const line of createInterface({ input: child.stdout })) {
-    const address = /http:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
+    const address = /http:\/\/(?:localhost|127\.0\.0\.1):\d+/.exec(line)?.[0];
     if (address) {
       child.stdout.resume();
-      return address;
+      return address.replace('localhost', '127.0.0.1');
     }
   }
   throw new Error('The server ended before it gave its address');

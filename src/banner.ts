@@ -19,7 +19,7 @@ export function describeParts(config: Config): Part[] {
   return [
     {
       part: 'storage',
-      state: config.mongodbUri === undefined ? `embedded in ${config.dataDir}` : 'MongoDB',
+      state: config.mongodbUri === undefined ? 'embedded' : 'MongoDB',
       hint: config.mongodbUri === undefined ? 'set MONGODB_URI for a MongoDB' : '',
     },
     {
@@ -48,6 +48,7 @@ export function banner(config: Config, url: string): string {
     '',
     ...parts.map(({ part, state, hint }) => `  ${part.padEnd(12)} ${state.padEnd(wide)}  ${hint}`.trimEnd()),
     '',
+    `  The data is in ${config.dataDir}.`,
     `  ${url}/docs describes every operation; ${url}/health says how it goes. Ctrl+C stops.`,
     '',
     '',

@@ -133,7 +133,14 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     ends.push(() => auth.close());
     const chat = createChat({ connection, rooms, bus, log, now, existingUsers: (ids) => users.exists([...ids]) });
     ends.push(() => chat.close());
-    const presence = createPresence({ connection, registry: presenceRegistry, rooms, sharing: chat.sharing, log, now });
+    const presence = createPresence({
+      connection,
+      registry: presenceRegistry,
+      rooms,
+      sharing: (userId, otherIds) => chat.sharing(userId, otherIds),
+      log,
+      now,
+    });
     ends.push(() => presence.close());
     const ai = createAi({
       connection,
@@ -169,7 +176,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       {
         ...auth.handlers,
         ...users.handlers,
-        ...chat.handlers({ runningStreams: ai.running }),
+        ...chat.handlers({ runningStreams: (chatId) => ai.running(chatId) }),
         ...presence.handlers,
         ...ai.handlers,
       },
@@ -202,16 +209,17 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       };
     };
     const { outbox } = auth;
+    const authenticate = (accessToken: string) => auth.authenticate(accessToken);
     const app = createRest({
       contract,
       events,
       call,
-      authenticate: auth.authenticate,
+      authenticate,
       limits,
       log,
       metrics,
       avatar: (userId) => users.avatarSvg(userId),
-      streams: { watch: ai.watch },
+      streams: ai,
       ...(outbox && !config.production ? { outbox: () => outbox.list() } : {}),
       health,
       isReady: async () => !draining && (await database.ping()),
@@ -226,7 +234,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     httpServer.on('request', app);
     gateway.serve({
       call,
-      authenticate: auth.authenticate,
+      authenticate,
       hooks: [chat, presence],
       onBug,
     });

@@ -23,9 +23,7 @@ export class DataDirLocked extends Error {
   readonly pid: number;
 
   constructor(dataDir: string, pid: number) {
-    super(
-      `${dataDir} is in use by process ${pid}. End that one or choose another DATA_DIR.`,
-    );
+    super(`${dataDir} is in use by process ${pid}. End that one or choose another DATA_DIR.`);
     this.pid = pid;
   }
 }

@@ -271,6 +271,6 @@ describe.each(sections)('$name', ({ name, lines }) => {
   });
 
   test.each(lines)('%s', async (line) => {
-    await runs[runOf(line) ?? '']?.();
+    await expect(runs[runOf(line) ?? '']?.()).resolves.toBeUndefined();
   });
 });

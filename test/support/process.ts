@@ -42,15 +42,21 @@ export async function startProcess(env: Record<string, string>): Promise<ServerP
 }
 
 /** Runs it to its end, for starts that must fail. */
-export async function runToEnd(env: Record<string, string>): Promise<{ code: number | null; output: string }> {
-  const { child, output } = spawnServer(env);
+export async function runToEnd(
+  env: Record<string, string>,
+  program = 'dist/main.js',
+): Promise<{ code: number | null; output: string }> {
+  const { child, output } = spawnServer(env, program);
   const [code] = (await once(child, 'exit')) as [number | null];
   return { code, output: output() };
 }
 
-function spawnServer(env: Record<string, string>): { child: ChildProcess; output: () => string } {
+function spawnServer(
+  env: Record<string, string>,
+  program = 'dist/main.js',
+): { child: ChildProcess; output: () => string } {
   const { PATH = '', HOME = '', TMPDIR } = process.env;
-  const child = spawn(process.execPath, ['dist/main.js'], {
+  const child = spawn(process.execPath, [program], {
     env: { PATH, HOME, ...(TMPDIR ? { TMPDIR } : {}), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -86,14 +86,21 @@ describe('call', () => {
     }
   });
 
-  test.each([null, 1, 'x', [], [1], { text: 1 }, { text: 'x', more: 1 }, { text: 'longer than ten' }, new Uint8Array(3)])(
-    '[PR-3] input %j is invalid, with paths',
-    async (input) => {
-      const { call } = setUp();
-      const answer = await call('echo:say', input, caller);
-      expect(answer).toMatchObject({ ok: false, error: { code: 'invalid', detail: expect.any(Array) } });
-    },
-  );
+  test.each([
+    null,
+    1,
+    'x',
+    [],
+    [1],
+    { text: 1 },
+    { text: 'x', more: 1 },
+    { text: 'longer than ten' },
+    new Uint8Array(3),
+  ])('[PR-3] input %j is invalid, with paths', async (input) => {
+    const { call } = setUp();
+    const answer = await call('echo:say', input, caller);
+    expect(answer).toMatchObject({ ok: false, error: { code: 'invalid', detail: expect.any(Array) } });
+  });
 
   test('[PR-3] a __proto__ key is refused and pollutes nothing', async () => {
     const { call } = setUp();
@@ -152,13 +159,17 @@ describe('call', () => {
   test('[PR-7] the handler is aborted when its caller goes', async () => {
     const { call } = setUp();
     let goneListener = (): void => {};
-    const answer = call('echo:slow', {}, {
-      ...caller,
-      onGone: (listener) => {
-        goneListener = listener;
-        return () => {};
+    const answer = call(
+      'echo:slow',
+      {},
+      {
+        ...caller,
+        onGone: (listener) => {
+          goneListener = listener;
+          return () => {};
+        },
       },
-    });
+    );
     goneListener();
     expect(await answer).toMatchObject({ ok: false });
   });
