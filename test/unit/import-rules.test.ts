@@ -17,6 +17,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   docs: ['protocol', 'config', 'rest', 'contract'],
   client: ['protocol', 'contract'],
   server: [
+    'banner',
     'config',
     'protocol',
     'observability',
