@@ -20,7 +20,6 @@ const connectionEvents = {
       sessionId: Id,
       expiresInSeconds: z.int(),
       limits: z.record(z.string(), z.number()),
-      previousClose: z.string().optional(),
     }),
     doc: "Once per connection; from it on nothing of the user's rooms is missed. Operations sent earlier wait for it.",
   }),

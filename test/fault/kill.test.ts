@@ -12,7 +12,7 @@ const ROUNDS = 20;
 const WRITERS = 24;
 
 test(
-  '[CH-10] twenty kills under 24 writers: no acknowledged message lost, none doubled, seq order kept, clients resume by themselves',
+  '[CH-10] [CH-12] twenty kills under 24 writers: no acknowledged message lost, none doubled, seq order kept, clients resume by themselves',
   { timeout: 240_000 },
   async () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'atelier-kill-'));

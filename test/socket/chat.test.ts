@@ -43,7 +43,7 @@ async function pair(): Promise<{ ada: Person; grace: Person; a: Socket; g: Socke
   return { ada, grace, a, g, chatId: chat.id };
 }
 
-test('[CH-11] a new chat is told to its members, who hear its messages from the first on', async () => {
+test('[CH-16] [CH-8] a new chat is told to its members, who hear its messages from the first on', async () => {
   const [ada, grace] = [await server.person('Ada'), await server.person('Grace')];
   const [a, g] = [await server.socket(ada), await server.socket(grace)];
   const told = heard<{ chat: Chat }>(g, 'chat:created');
@@ -80,7 +80,7 @@ test('[CH-11] a new chat is told to its members, who hear its messages from the 
   expect(told.map(({ chat: { id, role } }) => [id, role])).toEqual([[chat.id, 'member']]);
 });
 
-test('[CH-12] a private chat is unique per pair, whoever asks and however often at once', async () => {
+test('[CH-15] a private chat is unique per pair, whoever asks and however often at once', async () => {
   const { ada, grace, a, g, chatId } = await pair();
   const again = await Promise.all([
     ...Array.from({ length: 5 }, () =>
@@ -97,7 +97,7 @@ test('[CH-12] a private chat is unique per pair, whoever asks and however often 
   });
 });
 
-test('[CH-13] chat:create with a clientId gives the first outcome again', async () => {
+test('[PR-14] chat:create with a clientId gives the first outcome again', async () => {
   const { grace, a } = await pair();
   const [one, two] = await Promise.all(
     ['First', 'Second'].map((name) =>
@@ -121,7 +121,7 @@ test('[CH-3] a repeated message:send gives the first outcome and is told once', 
   await expect.poll(() => messages.map(({ message }) => message.content)).toEqual(['first', 'next']);
 });
 
-test('[CH-14] messages of one socket keep their order, and all members hear one order', async () => {
+test('[CH-11] [PR-25] messages of one socket keep their order, and all members hear one order', async () => {
   const { a, g, chatId } = await pair();
   const lists = [heard<Created>(a, 'message:created'), heard<Created>(g, 'message:created')];
   const sends = Array.from({ length: 60 }, (_, n) =>
@@ -137,7 +137,7 @@ test('[CH-14] messages of one socket keep their order, and all members hear one 
   }
 });
 
-test('[CH-15] pages, positions and unread counts', async () => {
+test('[CH-14] [CH-13] pages, positions and unread counts', async () => {
   const { ada, a, g, chatId } = await pair();
   for (let n = 1; n <= 7; n++) await call(a, 'message:send', { chatId, clientId: `c${n}`, content: `m${n}` });
   const contents = async (input: object): Promise<string[]> =>
@@ -175,7 +175,7 @@ test('[CH-15] pages, positions and unread counts', async () => {
   expect((await call<{ chat: Chat }>(a, 'chat:get', { chatId })).chat.unread).toBe(0);
 });
 
-test('[CH-16] chat:list pages by newest activity, filters and refuses foreign cursors', async () => {
+test('[CH-17] [PR-15] chat:list pages by newest activity, filters and refuses foreign cursors', async () => {
   const { grace, a } = await pair();
   const ids: string[] = [];
   for (let n = 0; n < 5; n++) {
@@ -208,7 +208,7 @@ test('[CH-16] chat:list pages by newest activity, filters and refuses foreign cu
   await expect(call(a, 'chat:list', { cursor: 'nonsense' })).rejects.toMatchObject({ code: 'invalid' });
 });
 
-test('[CH-17] whoever is not a member learns nothing and hears nothing', async () => {
+test('[CH-9] [PR-11] whoever is not a member learns nothing and hears nothing', async () => {
   const { a, chatId } = await pair();
   const outsider = await server.socket(await server.person('Eve'));
   const anything: unknown[] = [];
@@ -252,7 +252,34 @@ test('[CH-18] typing reaches who has the chat open, is throttled, and ends on a 
   await call(g, 'chat:leave', { chatId });
 });
 
-test('[PS-1] presence is told to watchers who share a chat, after a moment of calm, with last seen', async () => {
+test('[CH-20] chat:leave closes the live detail and leaves membership and messages', async () => {
+  const { a, g, chatId } = await pair();
+  const typing = heard(g, 'typing:changed');
+  const messages = heard<Created>(g, 'message:created');
+  const joined = await call<{ chat: Chat; messages: Message[]; head: object }>(g, 'chat:join', { chatId });
+  expect([joined.chat.id, joined.messages, joined.head]).toEqual([chatId, [], { rev: 0, seq: 0 }]);
+  await call(g, 'chat:leave', { chatId });
+  await call(a, 'typing:start', { chatId });
+  await call(a, 'message:send', { chatId, clientId: 'x', content: 'still here' });
+  await expect.poll(() => messages.length).toBe(1);
+  expect(typing).toEqual([]);
+});
+
+test('[CH-19] a message has at most 32 KiB of UTF-8 and 4 KiB of metadata', async () => {
+  const { a, chatId } = await pair();
+  const send = (clientId: string, content: string, metadata: object = {}): Promise<Message> =>
+    call(a, 'message:send', { chatId, clientId, content, metadata });
+  await send('full', 'ä'.repeat(16 * 1024));
+  await expect(send('over', `${'ä'.repeat(16 * 1024)}x`)).rejects.toMatchObject({ code: 'invalid' });
+  await expect(send('none', '')).rejects.toMatchObject({ code: 'invalid' });
+  await send('data', 'x', { a: 'x'.repeat(4_000), b: [1, { c: null }] });
+  await expect(send('more', 'x', { a: 'x'.repeat(4_100) })).rejects.toMatchObject({ code: 'invalid' });
+  const { items } = await call<{ items: Message[] }>(a, 'message:list', { chatId });
+  expect(items.map(({ content }) => content.length)).toEqual([16 * 1024, 1]);
+  expect(items[1]?.metadata).toEqual({ a: 'x'.repeat(4_000), b: [1, { c: null }] });
+});
+
+test('[PS-1] [PS-3] presence is told to watchers who share a chat, after a moment of calm, with last seen', async () => {
   const { ada, grace, a, g } = await pair();
   const stranger = await server.person('Stranger');
   const changes = heard<{ userId: string; status: string; lastSeen: string | null }>(g, 'presence:changed');
@@ -280,7 +307,7 @@ test('[PS-2] a reconnect within the moment of calm is not told', async () => {
   expect(changes).toMatchObject([{ status: expect.not.stringMatching('offline') }]);
 });
 
-test('[AI-1] a prompt is answered to everyone; a late joiner gets exactly the rest', async () => {
+test('[AI-20] a prompt is answered to everyone; a late joiner gets exactly the rest', async () => {
   const { a, g, chatId } = await pair();
   const texts = new Map<string, string>();
   const take = ({ streamId, offset, text }: { streamId: string; offset: number; text: string }): void => {

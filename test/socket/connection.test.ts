@@ -35,15 +35,15 @@ test.each([
   ['an empty token', { token: '' }],
   ['a token that is no text', { token: { $gt: '' } }],
   ['a made-up token', { token: 'eyJhbGciOiJub25lIn0.e30.' }],
-])('[PR-14] %s is unauthenticated', async (_what, auth) => {
+])('[PR-16] %s is unauthenticated', async (_what, auth) => {
   expect(await refusal(auth)).toMatchObject({ data: { code: 'unauthenticated' } });
 });
 
-test('[PR-14] the token is not taken from the query', async () => {
+test('[PR-16] the token is not taken from the query', async () => {
   expect(await refusal({}, { query: { token: ada.accessToken } })).toMatchObject({ data: { code: 'unauthenticated' } });
 });
 
-test('[PR-13] another protocol version is unsupported and told which are', async () => {
+test('[PR-16] another protocol version is unsupported and told which are', async () => {
   expect(await refusal({ token: ada.accessToken, protocol: 2 })).toMatchObject({
     data: { code: 'unsupported', detail: { supported: [1] } },
   });
@@ -52,7 +52,7 @@ test('[PR-13] another protocol version is unsupported and told which are', async
   socket.close();
 });
 
-test('[PR-15] a refused transport is closed, whatever it tries', async () => {
+test('[PR-16] a refused transport is closed, whatever it tries', async () => {
   const transport = new WebSocket(`${server.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
   const packets: string[] = [];
   transport.on('message', (data: Buffer) => packets.push(data.toString()));
@@ -65,7 +65,7 @@ test('[PR-15] a refused transport is closed, whatever it tries', async () => {
   expect(packets.filter((packet) => packet.startsWith('40'))).toEqual([]);
 });
 
-test('[PR-16] a page of a foreign origin is refused, on both transports; no origin is no page', async () => {
+test('[PR-24] a page of a foreign origin is refused, on both transports; no origin is no page', async () => {
   for (const transports of [['websocket'], ['polling']]) {
     const failed = await refusal(
       { token: ada.accessToken },
@@ -96,7 +96,7 @@ test('[PR-17] hello comes once, and operations sent before it are answered after
   socket.close();
 });
 
-test('[PR-18] logging out closes the sockets of that session only, and tells why', async () => {
+test('[AU-5] logging out closes the sockets of that session only, and tells why', async () => {
   const { body } = await server.request('POST', '/api/auth/login', {
     body: { email: ada.email, password: ada.password },
   });
@@ -115,7 +115,7 @@ test('[PR-18] logging out closes the sockets of that session only, and tells why
   expect(mine.connected).toBe(true);
 });
 
-test('[PR-19] a session that ends says so before and takes a newer token of the same user on the live socket', async () => {
+test('[AU-6] a session that ends says so before and takes a newer token of the same user on the live socket', async () => {
   await using short = await startServer({ ACCESS_TOKEN_SECONDS: '60' });
   const grace = await short.person('Grace');
   const socket = await short.socket(grace);
@@ -138,7 +138,7 @@ test('[PR-19] a session that ends says so before and takes a newer token of the 
   expect(notices.at(-1)?.expiresInSeconds).toBeLessThanOrEqual(60);
 });
 
-test('[PR-19] a session that has ended closes its socket after the time of grace', { timeout: 60_000 }, async () => {
+test('[AU-6] a session that has ended closes its socket after the time of grace', { timeout: 60_000 }, async () => {
   let aheadMs = 0;
   await using short = await startServer({ ACCESS_TOKEN_SECONDS: '60' }, { now: () => Date.now() + aheadMs });
   const grace = await short.person('Grace');
@@ -150,7 +150,7 @@ test('[PR-19] a session that has ended closes its socket after the time of grace
   await gone;
 });
 
-test('[PR-11] one user and one address have a bounded number of connections', { timeout: 60_000 }, async () => {
+test('[PR-23] one user and one address have a bounded number of connections', { timeout: 60_000 }, async () => {
   await using limited = await startServer({ RATE_LIMIT_SCALE: '1' });
   const grace = await limited.person('Grace');
   const sockets = await Promise.all(Array.from({ length: LIMITS.connectionsPerUser }, () => limited.socket(grace)));
@@ -172,7 +172,7 @@ test('[PR-11] one user and one address have a bounded number of connections', { 
     .toBe('in');
 });
 
-test('[PR-12] too many operations under way, or of a rate class, are rate_limited', { timeout: 60_000 }, async () => {
+test('[PR-12] [PR-13] too many operations under way, or of a rate class, are rate_limited', { timeout: 60_000 }, async () => {
   await using limited = await startServer({ RATE_LIMIT_SCALE: '0.1' });
   const socket = await limited.socket(await limited.person('Grace'));
   const answers = await Promise.all(

@@ -29,7 +29,7 @@ afterAll(async () => {
   await anthropic.close();
 });
 
-test('[AI-1] with a key the assistant is Claude, and everyone in the chat hears its words', async () => {
+test('[AI-37] with a key the assistant is Claude, and everyone in the chat hears its words', async () => {
   const [ada, grace] = [await server.person('Ada'), await server.person('Grace')];
   const chatId = await server.chat([ada, grace]);
   const [asker, listener] = [await server.client(ada), await server.client(grace)];
@@ -47,7 +47,7 @@ test('[AI-1] with a key the assistant is Claude, and everyone in the chat hears 
   expect(heard).toBe('Rooms have order.');
 });
 
-test('[AI-2] a service that fails for good is told as upstream, without its words', async () => {
+test('[AI-6] a service that fails for good is told as upstream, without its words', async () => {
   const client = await server.client(await server.person());
   anthropic.script(status(400, 'invalid_request_error'));
   const failed = client.once('ai:failed');

@@ -21,7 +21,7 @@ afterEach(async () => {
 
 const secrets = { JWT_SECRET: 'kX2v9QpLr7TzW4mNb8YcHd3FgJs6Ae1U', AUTH_PEPPER: 'Zp5Rt8Wq2Ns7Vb4Xm9Kc3Lf6Hj1Dg0Ya' };
 
-test('[CF-1] every faulty variable is named at once, and the exit code is 78', async () => {
+test('[CF-2] [CF-3] every faulty variable is named at once, and the exit code is 78', async () => {
   const { code, output } = await runToEnd({
     ...env,
     PORT: 'eighty',
@@ -34,14 +34,14 @@ test('[CF-1] every faulty variable is named at once, and the exit code is 78', a
   expect(output).not.toContain('not-a-database');
 });
 
-test('[CF-2] production demands its secrets', async () => {
+test('[CF-5] production demands its secrets', async () => {
   const { code, output } = await runToEnd({ ...env, NODE_ENV: 'production', RATE_LIMIT_SCALE: '1' });
   expect(code).toBe(78);
   expect(output).toContain('JWT_SECRET');
   expect(output).toContain('AUTH_PEPPER');
 });
 
-test('[CF-3] production starts on a database that was migrated, and says what to do on one that was not', async () => {
+test('production starts on a database that was migrated, and says what to do on one that was not', async () => {
   const production = { ...env, ...secrets, NODE_ENV: 'production', RATE_LIMIT_SCALE: '1', LOG_LEVEL: 'info' };
   const refused = await runToEnd(production);
   expect([refused.code, refused.output]).toEqual([78, expect.stringContaining('npm run db:migrate')]);
@@ -51,7 +51,7 @@ test('[CF-3] production starts on a database that was migrated, and says what to
   expect((await fetch(`${server.url}/dev/outbox`)).status).toBe(404);
 });
 
-test('[ST-1] a second process on the data directory exits with 78 and names the first', async () => {
+test('[ST-20] a second process on the data directory exits with 78 and names the first', async () => {
   await using server = await startProcess(env);
   const { code, output } = await runToEnd(env);
   expect(code).toBe(78);
@@ -59,7 +59,7 @@ test('[ST-1] a second process on the data directory exits with 78 and names the 
   expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
 });
 
-test('[OB-1] the banner says where the server is, what is embedded and how to change it', async () => {
+test('the banner says where the server is, what is embedded and how to change it', async () => {
   await using server = await startProcess(env);
   for (const text of [
     dataDir,
@@ -74,7 +74,7 @@ test('[OB-1] the banner says where the server is, what is embedded and how to ch
   }
 });
 
-test('[PR-24] SIGTERM tells clients, lets them go, exits with 0, and a new start goes on with the same data', async () => {
+test('[PR-19] SIGTERM tells clients, lets them go, exits with 0, and a new start goes on with the same data', async () => {
   await using server = await startProcess(env);
   let { url } = server;
   await using world = openWorld(() => url);
@@ -100,7 +100,7 @@ test('[PR-24] SIGTERM tells clients, lets them go, exits with 0, and a new start
   expect(items.map(({ content }) => content)).toEqual(['before', 'after']);
 });
 
-test('[PR-24] a stop ends streams with their text kept, and requests under way', async () => {
+test('[AI-34] a stop ends streams with their text kept', async () => {
   await using server = await startProcess(env);
   await using world = openWorld(() => server.url);
   const ada = await world.person('Ada');
@@ -117,7 +117,7 @@ test('[PR-24] a stop ends streams with their text kept, and requests under way',
   expect(items.at(-1)).toMatchObject({ content: resumed.text, metadata: { incomplete: true } });
 });
 
-test('[AI-34] after kill -9 a running stream is ended within 10 s of the next start, and everyone is told', async () => {
+test('[AI-35] after kill -9 a running stream is ended within 10 s of the next start, and everyone is told', async () => {
   await using server = await startProcess(env);
   await using world = openWorld(() => server.url);
   const client = await world.client(await world.person('Ada'));

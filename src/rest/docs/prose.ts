@@ -40,7 +40,7 @@ the server's own is taken. A refusal is a \`connect_error\` whose \`data\` is \`
 connection the server joins the user's rooms and then sends \`hello\` once:
 
 \`\`\`ts
-{ protocol: 1, serverId, userId, sessionId, expiresInSeconds, limits, previousClose? }
+{ protocol: 1, serverId, userId, sessionId, expiresInSeconds, limits }
 \`\`\`
 
 ## Answers
