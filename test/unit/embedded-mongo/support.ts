@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mongo } from 'mongoose';
 import { onTestFinished } from 'vitest';
+import { find } from '../../../src/storage/embedded-mongo/commands/matching.ts';
 import { createEngine, type EngineOptions } from '../../../src/storage/embedded-mongo/engine.ts';
+import { entriesOf } from '../../../src/storage/embedded-mongo/store/entries.ts';
+import { docOf } from '../../../src/storage/embedded-mongo/store/scan.ts';
+import { LAST, Store } from '../../../src/storage/embedded-mongo/store/store.ts';
 import { listen } from '../../../src/storage/embedded-mongo/wire/server.ts';
 
 /** A directory that goes when the test ends. */
@@ -27,7 +31,7 @@ export async function serve(options: Partial<EngineOptions> = {}) {
 }
 
 /** A database of the test's own, through the real driver; errors that are bugs of the engine fail the test. */
-export async function openDatabase(options: { ttlSeconds?: number } = {}): Promise<mongo.Db> {
+export async function openDatabase(options: Partial<EngineOptions> = {}): Promise<mongo.Db> {
   const bugs: unknown[] = [];
   const server = await serve({ onError: (error) => bugs.push(error), ...options });
   const client = await mongo.MongoClient.connect(server.uri);
@@ -37,6 +41,34 @@ export async function openDatabase(options: { ttlSeconds?: number } = {}): Promi
     if (bugs.length) throw new AggregateError(bugs, 'the engine reported errors');
   });
   return client.db('test');
+}
+
+/** Compares a collection's index entries with those that its documents must have; gives what is wrong, by index. */
+export async function wrongEntries(
+  path: string,
+  ns: string,
+): Promise<{ index: string; missing: number; extra: number }[]> {
+  const store = new Store(path, false);
+  try {
+    const collection = store.catalog.get(ns);
+    if (!collection) throw new Error(`there is no collection ${ns}`);
+    const rows = [...find(store, collection, { filter: {} })];
+    return collection.indexes.flatMap((index) => {
+      const keys = rows.flatMap((row) =>
+        entriesOf(index, docOf(row)).entries.map(({ key }) =>
+          index.spec.unique ? key : Buffer.concat([key, row.idKey]),
+        ),
+      );
+      const expected = new Set(keys.map((key) => key.toString('hex')));
+      const range = { start: index.prefix, end: Buffer.concat([index.prefix, LAST]) };
+      const found = new Set([...store.entries.getKeys(range)].map((key) => key.toString('hex')));
+      const missing = [...expected].filter((key) => !found.has(key)).length;
+      const extra = [...found].filter((key) => !expected.has(key)).length;
+      return missing || extra ? [{ index: index.spec.name, missing, extra }] : [];
+    });
+  } finally {
+    await store.close();
+  }
 }
 
 /** The error that a promise rejects with. */

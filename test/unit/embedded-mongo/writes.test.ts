@@ -84,8 +84,8 @@ describe('updates of several documents', () => {
     ['$push to a number', { $push: { n: 1 } }, 2],
     ['a field below a number', { $set: { 'n.x': 1 } }, 28],
     ['another _id', { $set: { _id: 9 } }, 66],
-    ['no array filter', { $set: { 'a.$[x]': 1 } }, 2],
-    ['no positional match', { $set: { 'a.$': 1 } }, 2],
+    ['a position found by the filter', { $set: { 'a.$': 1 } }, 238],
+    ['all positions', { $set: { 'a.$[]': 1 } }, 238],
     ['an empty path part', { $set: { 'a..b': 1 } }, 56],
     ['a position far away', { $set: { 'a.9999999': 1 } }, 2],
   ])('refuses %s and changes nothing', async (_, update, code) => {

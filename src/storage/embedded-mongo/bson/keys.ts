@@ -1,117 +1,79 @@
-import type { Binary, Timestamp } from 'bson';
-import { bsonType, TAG, tagOf, type Doc } from './values.ts';
+import type { Binary, Decimal128, Long, ObjectId, Timestamp } from 'bson';
+import { bsonType, TAG, tagOf, type Doc, type Tag } from './values.ts';
 
-// The key that is being written. Only `encode` starts one, and it copies it before anyone else can.
-let bytes = Buffer.allocUnsafe(16_384);
-let at = 0;
+/** Less than any tag, and so less than whatever a longer array or document goes on with. */
+const END = Buffer.of(0);
+
+/** What tells values of one type apart; a type that is not here has one value. */
+const PAYLOADS: Readonly<Partial<Record<Tag, (value: never) => Uint8Array[]>>> = {
+  [TAG.number]: (value: number | Long | Decimal128) => [number(value)],
+  [TAG.string]: (value: string) => [text(value)],
+  [TAG.bool]: (value: boolean) => [Buffer.of(Number(value))],
+  // A date outside of JavaScript's range is read as an invalid one.
+  [TAG.date]: (value: Date) => [uint64(BigInt(value.getTime() || 0) + 2n ** 63n)],
+  [TAG.timestamp]: (value: Timestamp) => [uint64(BigInt.asUintN(64, value.toBigInt()))],
+  [TAG.objectId]: (value: ObjectId) => [value.id],
+  [TAG.binData]: (value: Binary) => [uint32(value.position), Buffer.of(value.sub_type), value.value()],
+  [TAG.array]: (value: unknown[]) => [...value.map((element) => encode(element)), END],
+  [TAG.object]: (value: Doc) => [...Object.entries(value).flatMap(fieldParts), END],
+  [TAG.regex]: (value: RegExp) => [text(value.source), text(value.flags)],
+};
 
 /**
  * Writes a value so that comparing the bytes compares the values in MongoDB's order; `descending` turns the order
  * round. No key is the beginning of another, so that concatenated keys compare field by field.
  */
 export function encode(value: unknown, descending = false): Buffer {
-  at = 0;
-  put(value);
-  const key = Buffer.from(bytes.subarray(0, at));
+  const tag = tagOf(value);
+  const payload = PAYLOADS[tag] as ((value: unknown) => Uint8Array[]) | undefined;
+  const key = Buffer.concat([Buffer.of(tag), ...(payload?.(value) ?? [])]);
   return descending ? invert(key) : key;
 }
 
-function room(size: number): void {
-  if (at + size <= bytes.length) return;
-  const larger = Buffer.allocUnsafe((at + size) * 2);
-  bytes.copy(larger, 0, 0, at);
-  bytes = larger;
-}
-
-function byte(value: number): void {
-  room(1);
-  bytes[at++] = value;
-}
-
-function raw(source: Uint8Array): void {
-  room(source.length);
-  bytes.set(source, at);
-  at += source.length;
-}
-
-function put(value: unknown): void {
-  const tag = tagOf(value);
-  byte(tag);
-  switch (tag) {
-    case TAG.number:
-      return number(value as number | object);
-    case TAG.string:
-      return text(value as string);
-    case TAG.bool:
-      return byte(value ? 1 : 0);
-    case TAG.date:
-      // A date outside of JavaScript's range is read as an invalid one.
-      return uint64(BigInt(Number(value) || 0) + 2n ** 63n);
-    case TAG.timestamp:
-      return uint64(BigInt.asUintN(64, (value as Timestamp).toBigInt()));
-    case TAG.objectId:
-      return raw((value as { id: Uint8Array }).id);
-    case TAG.binData:
-      return binary(value as Binary);
-    case TAG.array:
-      for (const element of value as unknown[]) put(element);
-      return byte(0);
-    case TAG.object:
-      for (const [key, field] of Object.entries(value as Doc)) {
-        byte(tagOf(field));
-        text(key);
-        put(field);
-      }
-      return byte(0);
-    case TAG.regex:
-      text((value as RegExp).source);
-      return text((value as RegExp).flags);
-    default:
-    // Of the other types there is one value each.
-  }
+function fieldParts([key, value]: [string, unknown]): Buffer[] {
+  return [Buffer.of(tagOf(value)), text(key), encode(value)];
 }
 
 /** The double nearest to the number, then what is left of an int64 beyond 2^53. */
-function number(value: number | object): void {
-  let double: number;
+function number(value: number | Long | Decimal128): Buffer {
+  let double = Number(value);
   let rest = 0;
   if (typeof value === 'object' && bsonType(value) === 'Long') {
-    const exact = BigInt(String(value));
+    const exact = (value as Long).toBigInt();
     double = Number(exact);
     rest = Number(exact - BigInt(double));
-  } else double = Number(value);
-  room(10);
-  if (Number.isNaN(double)) bytes.fill(0, at, at + 8);
-  else {
-    bytes.writeDoubleBE(double === 0 ? 0 : double, at);
-    if (double < 0) invert(bytes, at, at + 8);
-    else bytes[at] = (bytes[at] as number) ^ 0x80;
   }
-  at = bytes.writeUInt16BE(rest + 0x8000, at + 8);
-}
-
-function uint64(value: bigint): void {
-  room(8);
-  at = bytes.writeBigUInt64BE(value, at);
-}
-
-function binary(value: Binary): void {
-  raw(uint32(value.position));
-  byte(value.sub_type);
-  raw(value.value());
+  const bytes = Buffer.alloc(10);
+  if (!Number.isNaN(double)) {
+    bytes.writeDoubleBE(double === 0 ? 0 : double);
+    if (double < 0) invert(bytes);
+    else bytes[0] = (bytes[0] as number) ^ 0x80;
+  }
+  bytes.writeUInt16BE(rest + 0x8000, 8);
+  return bytes;
 }
 
 /** UTF-8 with zeros escaped, ended by two zeros. */
-function text(value: string): void {
-  const escaped = value.includes('\0') ? value.replaceAll('\0', '\0\u0001') : value;
-  room(escaped.length * 3 + 2);
-  at += bytes.write(escaped, at);
-  at = bytes.writeUInt16BE(0, at);
+function text(value: string): Buffer {
+  return Buffer.from(`${value.includes('\0') ? value.replaceAll('\0', '\0\u0001') : value}\0\0`);
+}
+
+function uint64(value: bigint): Buffer {
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeBigUInt64BE(value);
+  return bytes;
+}
+
+/** Four bytes, big-endian. */
+export function uint32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
 }
 
 /** Flips bytes in place, which turns their order round. */
-export function invert(bytes: Buffer, from = 0, to = bytes.length): Buffer {
-  for (let at = from; at < to; at++) bytes[at] = (bytes[at] as number) ^ 0xff;
+export function invert(bytes: Buffer): Buffer {
+  for (const [at, byte] of bytes.entries()) bytes[at] = byte ^ 0xff;
   return bytes;
 }
 
@@ -131,11 +93,4 @@ export function same(a: unknown, b: unknown): boolean {
 /** A value's key as a string, for sets and maps. */
 export function identity(value: unknown): string {
   return encode(value).toString('latin1');
-}
-
-/** Four bytes, big-endian. */
-export function uint32(value: number): Buffer {
-  const result = Buffer.allocUnsafe(4);
-  result.writeUInt32BE(value);
-  return result;
 }

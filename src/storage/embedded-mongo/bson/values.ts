@@ -1,4 +1,4 @@
-import { deserialize, Long, ObjectId, serialize } from 'bson';
+import { deserialize, ObjectId, serialize } from 'bson';
 import { fail, refuse } from '../errors.ts';
 
 /** A document as `bson` reads it: a plain object whose values are JavaScript or BSON values. */
@@ -54,12 +54,6 @@ export function tagOf(value: unknown): Tag {
   if (value instanceof RegExp) return TAG.regex;
   const name = bsonType(value);
   return name === undefined ? TAG.object : (BSON_TAGS[name] ?? refuse(`the BSON type ${name}`));
-}
-
-/** The alias of a value's type, for messages. */
-export function typeName(value: unknown): string {
-  const tag = tagOf(value);
-  return Object.entries(TAG).find(([, rank]) => rank === tag)?.[0] ?? 'unknown';
 }
 
 /** Whether a value is an embedded document. */
@@ -128,6 +122,3 @@ export function fromBson(bytes: Uint8Array, rawDocuments = false): Doc {
     return fail(22, `invalid BSON: ${cause instanceof Error ? cause.message : 'unreadable'}`);
   }
 }
-
-/** An int64 for an answer. */
-export const int64 = (value: number): Long => Long.fromNumber(value);

@@ -23,6 +23,7 @@ export interface Call extends Request {
   ns: string;
 }
 
+/** An answer; only that of a cursor has a `batch`. */
 export type Reply = Doc | CursorReply;
 
 /** A command and the fields it understands beyond those common to all commands; others are refused. */
@@ -45,16 +46,12 @@ export function readCall(name: string, { command, sequences }: Request, fields: 
     fail(20, 'Transaction numbers are only allowed on a replica set member or mongos');
   }
   if (fields !== ANY_FIELDS) refuseOthers(`the command ${name}`, command, [name, ...COMMON, ...fields.split(' ')]);
-  const { writeConcern, readConcern, $db: db = 'admin', [name]: target } = command;
+  const { writeConcern, readConcern } = command;
   const w = isDoc(writeConcern) ? (writeConcern['w'] ?? 1) : 1;
-  if (w !== 0 && w !== 1 && w !== 'majority') fail(2, `cannot use w: ${String(w)} when a host is not replicated`);
+  if (w !== 0 && w !== 1 && w !== 'majority') fail(2, 'cannot use this w when a host is not replicated');
   if (isDoc(readConcern) && readConcern['level'] === 'snapshot') refuse("read concern 'snapshot'");
-  return {
-    command,
-    sequences,
-    db: String(db),
-    ns: typeof target === 'string' ? `${String(db)}.${target}` : String(db),
-  };
+  const db = typeof command['$db'] === 'string' ? command['$db'] : 'admin';
+  return { command, sequences, db, ns: typeof command[name] === 'string' ? `${db}.${command[name]}` : db };
 }
 
 /** Refuses options that are not known, unless they are off. */

@@ -1,3 +1,4 @@
+import { isDoc, numeric, type Doc } from '../bson/values.ts';
 import { fail } from '../errors.ts';
 
 /** Documents in the first answer unless the client says otherwise, as in MongoDB. */
@@ -18,19 +19,12 @@ interface Cursor {
 }
 
 /** An answer whose documents are BSON already. */
-export class CursorReply {
-  readonly ns: string;
+export interface CursorReply {
+  ns: string;
   /** 0 if there are no more rows. */
-  readonly id: number;
-  readonly field: 'firstBatch' | 'nextBatch';
-  readonly batch: Buffer[];
-
-  constructor(ns: string, id: number, field: 'firstBatch' | 'nextBatch', batch: Buffer[]) {
-    this.ns = ns;
-    this.id = id;
-    this.field = field;
-    this.batch = batch;
-  }
+  id: number;
+  field: 'firstBatch' | 'nextBatch';
+  batch: Buffer[];
 }
 
 /** The open cursors. */
@@ -39,25 +33,26 @@ export class Cursors {
   // Ids of an earlier process must not name a cursor of this one.
   #nextId = Date.now() * 1000;
 
-  /** Answers with the first rows, and keeps a cursor if there are more and not a `single` batch is wanted. */
-  reply(ns: string, rows: Iterable<Buffer>, batchSize = FIRST_BATCH, single = false): CursorReply {
+  /** Answers a command with the first rows, and keeps a cursor if there are more and not a `single` batch is wanted. */
+  reply(ns: string, rows: Iterable<Buffer>, { batchSize, cursor: options }: Doc, single = false): CursorReply {
+    const size = numeric(batchSize ?? (isDoc(options) ? options['batchSize'] : undefined)) ?? FIRST_BATCH;
     const iterator = rows[Symbol.iterator]();
     const cursor: Cursor = { ns, rows: iterator, next: iterator.next(), usedAt: Date.now() };
-    const batch = take(cursor, batchSize);
-    if (cursor.next.done || single) return new CursorReply(ns, 0, 'firstBatch', batch);
+    const batch = take(cursor, size);
+    if (cursor.next.done || single) return { ns, id: 0, field: 'firstBatch', batch };
     if (this.#open.size >= MOST_CURSORS) fail(50, `there are ${MOST_CURSORS} open cursors already`);
     const id = this.#nextId++;
     this.#open.set(id, cursor);
-    return new CursorReply(ns, id, 'firstBatch', batch);
+    return { ns, id, field: 'firstBatch', batch };
   }
 
   /** Answers with the next rows. */
-  more(id: number, batchSize = Number.POSITIVE_INFINITY): CursorReply {
+  more(id: number, { batchSize }: Doc): CursorReply {
     const cursor = this.#open.get(id) ?? fail(43, `cursor id ${id} not found`);
     cursor.usedAt = Date.now();
-    const batch = take(cursor, batchSize);
+    const batch = take(cursor, numeric(batchSize) || Number.POSITIVE_INFINITY);
     if (cursor.next.done) this.#open.delete(id);
-    return new CursorReply(cursor.ns, cursor.next.done ? 0 : id, 'nextBatch', batch);
+    return { ns: cursor.ns, id: cursor.next.done ? 0 : id, field: 'nextBatch', batch };
   }
 
   /** Closes a cursor; false if there is none. */

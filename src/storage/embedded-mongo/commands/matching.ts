@@ -1,9 +1,8 @@
-import { same } from '../bson/keys.ts';
 import { isDoc, isNil, type Doc } from '../bson/values.ts';
 import { fail } from '../errors.ts';
 import { compile } from '../query/filter.ts';
 import { sortBy, sortFields } from '../query/sort.ts';
-import type { Collection, Index } from '../store/catalog.ts';
+import type { Collection } from '../store/catalog.ts';
 import { plan, type Plan } from '../store/planner.ts';
 import { docOf, scan, type Row } from '../store/scan.ts';
 import type { Store } from '../store/store.ts';
@@ -15,7 +14,6 @@ export interface Query {
   skip?: number | undefined;
   /** 0 for all. */
   limit?: number | undefined;
-  hint?: unknown;
 }
 
 /** The filter of a command, which must be a document if it is there. */
@@ -50,12 +48,6 @@ export function find(store: Store, collection: Collection | undefined, query: Qu
 }
 
 /** The way in which a query is answered. */
-export function planOf(collection: Collection, { filter, sort, hint }: Query): Plan {
-  return plan(collection, filter, sortFields(sort), hinted(collection, hint));
-}
-
-function hinted(collection: Collection, hint: unknown): Index | undefined {
-  if (isNil(hint) || hint === '_id_' || same(hint, { _id: 1 }) || same(hint, { $natural: 1 })) return undefined;
-  const index = collection.indexes.find(({ spec }) => spec.name === hint || same(spec.key, hint));
-  return index ?? fail(2, 'hint provided does not correspond to an existing index');
+export function planOf(collection: Collection, { filter, sort }: Query): Plan {
+  return plan(collection, filter, sortFields(sort));
 }

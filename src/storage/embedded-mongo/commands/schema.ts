@@ -1,5 +1,5 @@
 import { same } from '../bson/keys.ts';
-import { isDoc, numeric, toBson, type Doc } from '../bson/values.ts';
+import { isDoc, toBson, type Doc } from '../bson/values.ts';
 import { fail } from '../errors.ts';
 import { compile } from '../query/filter.ts';
 import type { Collection, IndexSpec } from '../store/catalog.ts';
@@ -19,33 +19,17 @@ export const schemaCommands: Commands = {
       return { ok: 1 };
     },
   },
-  drop: {
-    fields: '',
-    async run({ store }, { ns }) {
-      await store.write(() => {
-        const collection = store.catalog.get(ns);
-        if (collection) store.drop(collection);
-      });
-      return { ns, ok: 1 };
-    },
-  },
-  dropdatabase: {
-    fields: '',
-    async run({ store }, { db }) {
-      await store.write(() => {
-        for (const collection of collectionsOf(store, db)) store.drop(collection);
-      });
-      return { dropped: db, ok: 1 };
-    },
-  },
+  drop: { fields: '', run: ({ store }, { ns }) => dropAll(store, (collection) => collection.ns === ns) },
+  dropdatabase: { fields: '', run: ({ store }, { db }) => dropAll(store, (collection) => isIn(db, collection)) },
   listcollections: {
     fields: 'filter nameOnly authorizedCollections cursor',
     run({ store, cursors }, { command, db }) {
-      const rows = collectionsOf(store, db).map(({ ns }): Doc => {
+      const all = [...store.catalog.all().values()].filter((collection) => isIn(db, collection));
+      const rows = all.map(({ ns }): Doc => {
         return { name: ns.slice(db.length + 1), type: 'collection', options: {}, info: { readOnly: false } };
       });
       const listed = rows.filter(compile(readFilter(command['filter'])));
-      return cursors.reply(`${db}.$cmd.listCollections`, listed.map(toBson), batchSize(command));
+      return cursors.reply(`${db}.$cmd.listCollections`, listed.map(toBson), command);
     },
   },
   createindexes: { fields: 'indexes', run: createIndexes },
@@ -54,18 +38,21 @@ export const schemaCommands: Commands = {
     run({ store, cursors }, { command, ns }) {
       const collection = store.catalog.get(ns) ?? fail(26, `ns does not exist: ${ns}`);
       const specs: Doc[] = [ID_INDEX, ...collection.indexes.map(({ spec }) => spec)];
-      return cursors.reply(ns, specs.map(toBson), batchSize(command));
+      return cursors.reply(ns, specs.map(toBson), command);
     },
   },
   dropindexes: { fields: 'index', run: dropIndexes },
 };
 
-function collectionsOf(store: Store, db: string): Collection[] {
-  return [...store.catalog.all().values()].filter(({ ns }) => ns.startsWith(`${db}.`));
+function isIn(db: string, { ns }: Collection): boolean {
+  return ns.startsWith(`${db}.`);
 }
 
-function batchSize({ cursor }: Doc): number | undefined {
-  return isDoc(cursor) ? numeric(cursor['batchSize']) : undefined;
+async function dropAll(store: Store, isMeant: (collection: Collection) => boolean): Promise<Reply> {
+  await store.write(() => {
+    for (const collection of [...store.catalog.all().values()].filter(isMeant)) store.drop(collection);
+  });
+  return { ok: 1 };
 }
 
 function createIndexes({ store }: Context, { command, ns }: Call): Promise<Reply> {
@@ -112,15 +99,13 @@ function readSpec(raw: unknown): IndexSpec {
 
 /** Whether the index is there already; throws if one is there that conflicts. */
 function exists(collection: Collection, spec: IndexSpec): boolean {
-  const named = collection.indexes.find((index) => index.spec.name === spec.name);
-  if (named && same(named.spec, spec)) return true;
-  if (named) fail(86, `An existing index has the same name but another key or other options: ${spec.name}`);
   const partial = (of: IndexSpec) => of.partialFilterExpression ?? null;
-  const twin = collection.indexes.find(
-    (index) => same(index.spec.key, spec.key) && same(partial(index.spec), partial(spec)),
-  );
-  if (twin) fail(85, `Index already exists with a different name: ${twin.spec.name}`);
-  return false;
+  const twin = collection.indexes.find(({ spec: other }) => {
+    return other.name === spec.name || (same(other.key, spec.key) && same(partial(other), partial(spec)));
+  });
+  if (!twin || same(twin.spec, spec)) return twin !== undefined;
+  const code = twin.spec.name === spec.name ? 86 : 85;
+  return fail(code, `Index already exists with another name, key or other options: ${twin.spec.name}`);
 }
 
 function dropIndexes({ store }: Context, { command, ns }: Call): Promise<Reply> {

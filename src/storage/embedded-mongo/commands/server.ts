@@ -14,11 +14,9 @@ const hello = () => ({
   maxBsonObjectSize: LARGEST_DOCUMENT,
   maxMessageSizeBytes: LARGEST_MESSAGE,
   maxWriteBatchSize: 100_000,
-  localTime: new Date(),
   logicalSessionTimeoutMinutes: 30,
   minWireVersion: 0,
   maxWireVersion: WIRE_VERSION,
-  readOnly: false,
   ok: 1,
 });
 

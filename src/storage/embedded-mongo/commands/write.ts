@@ -16,14 +16,13 @@ export const writeCommands: Commands = {
   insert: { fields: 'documents ordered', run: insert },
   update: { fields: 'updates ordered', run: update },
   delete: { fields: 'deletes ordered', run: remove },
-  findandmodify: { fields: 'query sort remove update new upsert fields arrayFilters hint', run: findAndModify },
+  findandmodify: { fields: 'query sort remove update new upsert fields', run: findAndModify },
 };
 
 async function insert({ store }: Context, call: Call): Promise<Reply> {
-  const documents = operations(call, 'documents') as Buffer[];
   let n = 0;
-  const errors = await inOrder(store, call, documents, (bytes) => {
-    insertOne(store, store.catalog.ensure(call.ns), fromBson(bytes), bytes);
+  const errors = await inOrder(store, call, 'documents', (doc, _, bytes) => {
+    insertOne(store, store.catalog.ensure(call.ns), doc, bytes);
     n++;
   });
   return { n, ...errors, ok: 1 };
@@ -32,8 +31,8 @@ async function insert({ store }: Context, call: Call): Promise<Reply> {
 async function update({ store }: Context, call: Call): Promise<Reply> {
   const result = { n: 0, nModified: 0 };
   const upserted: Doc[] = [];
-  const errors = await inOrder(store, call, operations(call, 'updates').map(asDoc), (operation, index) => {
-    refuseOthers('an update', operation, ['q', 'u', 'multi', 'upsert', 'arrayFilters', 'hint', 'sort']);
+  const errors = await inOrder(store, call, 'updates', (operation, index) => {
+    refuseOthers('an update', operation, ['q', 'u', 'multi', 'upsert', 'sort']);
     const done = updateMatching(store, call.ns, operation);
     result.n += done.n;
     result.nModified += done.nModified;
@@ -44,54 +43,48 @@ async function update({ store }: Context, call: Call): Promise<Reply> {
 
 async function remove({ store }: Context, call: Call): Promise<Reply> {
   let n = 0;
-  const errors = await inOrder(store, call, operations(call, 'deletes').map(asDoc), (operation) => {
-    refuseOthers('a delete', operation, ['q', 'limit', 'hint']);
+  const errors = await inOrder(store, call, 'deletes', (operation) => {
+    refuseOthers('a delete', operation, ['q', 'limit']);
     n += removeMatching(store, call.ns, operation).length;
   });
   return { n, ...errors, ok: 1 };
 }
 
 function findAndModify({ store }: Context, { command, ns }: Call): Promise<Reply> {
-  const { query, sort, hint, update, remove, upsert, arrayFilters } = command;
+  const { query, sort, update, remove, upsert } = command;
   if (remove ? update || command['new'] : !update) fail(9, 'Either an update or remove=true must be given, not both');
   const project = projector(command['fields']);
   const shown = (doc: Doc | undefined) => (doc && project ? project(doc) : (doc ?? null));
   return store.write(() => {
     if (remove) {
-      const [removed] = removeMatching(store, ns, { q: query, sort, hint, limit: 1 });
+      const [removed] = removeMatching(store, ns, { q: query, sort, limit: 1 });
       return { lastErrorObject: { n: removed ? 1 : 0 }, value: shown(removed), ok: 1 };
     }
-    const done = updateMatching(store, ns, { q: query, u: update, upsert, arrayFilters, sort, hint });
+    const done = updateMatching(store, ns, { q: query, u: update, upsert, sort });
     const { n, upserted, before, after } = done;
     const outcome = upserted ? { updatedExisting: false, upserted: upserted['_id'] } : { updatedExisting: n > 0 };
     return { lastErrorObject: { n, ...outcome }, value: shown(command['new'] ? after : before), ok: 1 };
   });
 }
 
-/** The operations of a write command, which drivers send beside it or within it. */
-function operations({ command, sequences }: Call, field: string): unknown[] {
-  const list = sequences.get(field) ?? command[field];
-  if (Array.isArray(list) && list.length > 0 && list.length <= MOST_OPERATIONS) return list;
-  return fail(72, `Write batch sizes must be between 1 and ${MOST_OPERATIONS}`);
-}
-
-function asDoc(operation: unknown): Doc {
-  if (operation instanceof Uint8Array) return fromBson(operation);
-  return isDoc(operation) ? operation : fail(14, 'an operation of a write command must be an object');
-}
-
-/** Runs the operations in one transaction. One that is refused is reported; an ordered command ends with it. */
-async function inOrder<T>(
+/** Runs a command's operations in one transaction. One that is refused is reported; an ordered command ends with it. */
+async function inOrder(
   store: Store,
-  { command }: Call,
-  list: T[],
-  run: (operation: T, index: number) => void,
+  { command, sequences }: Call,
+  field: string,
+  run: (operation: Doc, index: number, bytes?: Buffer) => void,
 ): Promise<{ writeErrors?: Doc[] }> {
+  // Drivers send them beside the command or within it.
+  const list = sequences.get(field) ?? command[field];
+  if (!Array.isArray(list) || !list.length || list.length > MOST_OPERATIONS) {
+    return fail(72, `Write batch sizes must be between 1 and ${MOST_OPERATIONS}`);
+  }
   const writeErrors: Doc[] = [];
   await store.write(() => {
-    for (const [index, operation] of list.entries()) {
+    for (const [index, operation] of (list as unknown[]).entries()) {
       try {
-        run(operation, index);
+        if (Buffer.isBuffer(operation)) run(fromBson(operation), index, operation);
+        else run(isDoc(operation) ? operation : fail(14, 'an operation must be an object'), index);
       } catch (error) {
         if (!(error instanceof MongoError)) throw error;
         writeErrors.push({ index, code: error.code, errmsg: error.message, ...error.extra });
@@ -105,12 +98,9 @@ async function inOrder<T>(
 /** Inserts a document; its BSON is stored as it came if `_id` is its first field already. */
 function insertOne(store: Store, collection: Collection, doc: Doc, bytes?: Buffer): Doc {
   if (hasOperators(doc['_id'])) fail(52, "_id fields may not contain '$'-prefixed fields");
-  if (bytes && Object.keys(doc)[0] === '_id') {
-    store.insert(collection, doc, bytes);
-    return doc;
-  }
-  const complete = withId(doc);
-  store.insert(collection, complete);
+  const isComplete = Object.keys(doc)[0] === '_id';
+  const complete = isComplete ? doc : withId(doc);
+  store.insert(collection, complete, isComplete ? bytes : undefined);
   return complete;
 }
 
@@ -123,17 +113,19 @@ interface Updated {
   after?: Doc;
 }
 
+/** All that matches is found before anything changes, here and in removals: a walk must not meet its own changes. */
 function updateMatching(store: Store, ns: string, operation: Doc): Updated {
-  const { q, u, upsert, arrayFilters, sort, hint } = operation;
+  const { q, u, upsert, sort } = operation;
   const multi = Boolean(operation['multi']);
   const filter = readFilter(q);
   if (multi && sort) fail(9, 'Cannot specify sort with multi=true');
-  const update = compileUpdate(u, { filter, multi, arrayFilters });
+  const update = compileUpdate(u, multi);
   const collection = upsert ? store.catalog.ensure(ns) : store.catalog.get(ns);
   const result: Updated = { n: 0, nModified: 0 };
-  for (const row of [...find(store, collection, { filter, sort, hint, limit: multi ? 0 : 1 })]) {
+  const rows = [...find(store, collection, { filter, sort, limit: multi ? 0 : 1 })];
+  for (const row of rows) {
     const before = docOf(row);
-    const after = update.apply(before);
+    const after = update(before);
     result.n++;
     result.before ??= before;
     result.after ??= after;
@@ -146,14 +138,14 @@ function updateMatching(store: Store, ns: string, operation: Doc): Updated {
   if (result.n || !upsert || !collection) return result;
   const start = seed(filter);
   const { _id } = start;
-  const upserted = insertOne(store, collection, update.apply(update.replaces ? { _id } : start, true));
+  const upserted = insertOne(store, collection, update(hasOperators(u) ? start : { _id }, true));
   return { n: 1, nModified: 0, upserted, after: upserted };
 }
 
-/** Removes what matches and gives it. All is found before the first is removed: a walk must not meet its own changes. */
-function removeMatching(store: Store, ns: string, { q, limit, sort, hint }: Doc): Doc[] {
+/** Removes what matches and gives it. */
+function removeMatching(store: Store, ns: string, { q, limit, sort }: Doc): Doc[] {
   const collection = store.catalog.get(ns);
-  const rows = [...find(store, collection, { filter: readFilter(q), limit: numeric(limit), sort, hint })];
+  const rows = [...find(store, collection, { filter: readFilter(q), limit: numeric(limit), sort })];
   return rows.map((row) => {
     if (collection) store.remove(collection, row.idKey, docOf(row));
     return docOf(row);

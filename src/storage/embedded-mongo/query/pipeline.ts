@@ -1,81 +1,13 @@
-import { Context, evalExpr } from 'mingo/core';
-import * as mingo from 'mingo/operators/expression';
-import type { Options } from 'mingo/types';
 import { compare, identity } from '../bson/keys.ts';
-import { assign, isDoc, isNil, own, TAG, tagOf, type Doc } from '../bson/values.ts';
-import { fail, MongoError, refuse } from '../errors.ts';
+import { assign, hasOperators, isDoc, isNil, own, TAG, tagOf, type Doc } from '../bson/values.ts';
+import { fail, refuse } from '../errors.ts';
 import { compile } from './filter.ts';
 import { isFlag, projector } from './projection.ts';
 import { sortBy, sortFields } from './sort.ts';
 
 /** One step of a pipeline. */
 export type Stage = (docs: Doc[]) => Doc[];
-type Expression = (target: unknown, operand: unknown, options: Options) => unknown;
-
-// mingo evaluates expressions. It compares as JavaScript does rather than as BSON, so comparisons are this engine's,
-// and of its other operators only those are let in that do not compare.
-const {
-  $add,
-  $subtract,
-  $multiply,
-  $divide,
-  $and,
-  $or,
-  $not,
-  $cond,
-  $ifNull,
-  $literal,
-  $concat,
-  $size,
-  $dateToString,
-} = mingo;
-
-function comparison(accepts: (order: number) => boolean): Expression {
-  return (target, operand, options) => {
-    if (!Array.isArray(operand) || operand.length !== 2) return fail(16020, 'Expression takes exactly 2 arguments');
-    const [a, b] = operand.map((side) => evalExpr(target, side, options) as unknown);
-    // A missing value is less than any other, null included.
-    const missing = Number(b === undefined) - Number(a === undefined);
-    return accepts(-missing || compare(a, b));
-  };
-}
-
-const context = Context.init({
-  expression: {
-    ...{
-      $add,
-      $subtract,
-      $multiply,
-      $divide,
-      $and,
-      $or,
-      $not,
-      $cond,
-      $ifNull,
-      $literal,
-      $concat,
-      $size,
-      $dateToString,
-    },
-    $eq: comparison((order) => order === 0),
-    $ne: comparison((order) => order !== 0),
-    $gt: comparison((order) => order > 0),
-    $gte: comparison((order) => order >= 0),
-    $lt: comparison((order) => order < 0),
-    $lte: comparison((order) => order <= 0),
-  } as Record<`$${string}`, typeof $add>,
-});
-const settings = { context, useStrictMode: true, scriptEnabled: false } as Partial<Options> as Options;
-
-function evaluate(doc: Doc, expression: unknown): unknown {
-  try {
-    return evalExpr(doc, expression, settings);
-  } catch (error) {
-    // mingo reports a wrong or unknown expression by an ordinary Error; to a client it is a wrong request.
-    if (error instanceof MongoError || !(error instanceof Error)) throw error;
-    return refuse(`an expression (${error.message})`);
-  }
-}
+type Expression = (doc: Doc) => unknown;
 
 /** Reads a pipeline; throws for stages that this engine does not run. */
 export function compilePipeline(stages: readonly unknown[]): Stage[] {
@@ -110,6 +42,26 @@ function slice(skip: number, end: number): Stage {
   return (docs) => docs.slice(skip, end);
 }
 
+/** Reads an expression: a path, a constant, or a document of expressions. */
+function expression(spec: unknown): Expression {
+  if (hasOperators(spec) || Array.isArray(spec)) refuse('an expression with operators or lists');
+  if (isDoc(spec)) {
+    const fields = Object.entries(spec).map(([name, inner]) => [name, expression(inner)] as const);
+    return (doc) => Object.fromEntries(fields.map(([name, inner]) => [name, inner(doc)]));
+  }
+  if (typeof spec !== 'string' || !spec.startsWith('$')) return () => spec;
+  if (spec.startsWith('$$')) refuse(`the variable ${spec}`);
+  const parts = spec.slice(1).split('.');
+  return (doc) => valueIn(doc, parts);
+}
+
+/** The value at a path; below an array, the list of those in its elements. */
+function valueIn(value: unknown, [part, ...rest]: readonly string[]): unknown {
+  if (part === undefined) return value;
+  if (Array.isArray(value)) return present(value.map((element: unknown) => valueIn(element, [part, ...rest])));
+  return isDoc(value) ? valueIn(own(value, part), rest) : undefined;
+}
+
 function match(filter: unknown): Stage {
   const test = compile(isDoc(filter) ? filter : fail(15959, 'the match filter must be an expression in an object'));
   return (docs) => docs.filter(test);
@@ -117,20 +69,17 @@ function match(filter: unknown): Stage {
 
 function project(spec: unknown): Stage {
   if (!isDoc(spec)) return fail(51272, 'projection specification must be an object');
-  const made = Object.entries(spec).filter(([, value]) => !isFlag(value));
-  const dotted = made.find(([path]) => path.includes('.'));
-  if (dotted) refuse(`an expression for the path '${dotted[0]}'`);
+  const made = Object.entries(spec).flatMap(([name, value]) => {
+    if (isFlag(value)) return [];
+    return name.includes('.') ? refuse(`an expression for the path '${name}'`) : [{ name, make: expression(value) }];
+  });
   // What is made is kept at first, so that the rest is read as a list of what to keep.
-  const keep = projector({ ...spec, ...Object.fromEntries(made.map(([path]) => [path, 1])) });
+  const keep = projector({ ...spec, ...Object.fromEntries(made.map(({ name }) => [name, 1])) });
   if (!keep) return fail(51272, 'projection specification must have at least one field');
   return (docs) =>
     docs.map((doc) => {
       const out = keep(doc);
-      for (const [path, expression] of made) {
-        const value = evaluate(doc, expression);
-        if (value === undefined) delete out[path];
-        else assign(out, path, value);
-      }
+      for (const { name, make } of made) assign(out, name, make(doc));
       return out;
     });
 }
@@ -148,7 +97,10 @@ function unwind(spec: unknown): Stage {
     });
 }
 
-const numbers = (values: unknown[]) => values.filter((value) => tagOf(value) === TAG.number).map(Number);
+const numbers = (values: unknown[]) =>
+  values
+    .filter((value) => tagOf(value) === TAG.number)
+    .map((value) => (typeof value === 'number' ? value : refuse('arithmetic with integers beyond 2^53 or decimals')));
 const sum = (values: unknown[]) => numbers(values).reduce((total, value) => total + value, 0);
 const present = (values: unknown[]) => values.filter((value) => value !== undefined);
 const best = (wins: (order: number) => boolean) => (values: unknown[]) =>
@@ -167,16 +119,18 @@ const ACCUMULATORS = new Map<string, (values: unknown[]) => unknown>([
 
 function group(spec: unknown): Stage {
   if (!isDoc(spec) || !('_id' in spec)) return fail(15955, 'a group specification must include an _id');
-  const { _id: by, ...fields } = spec;
+  const { _id, ...fields } = spec;
+  const idOf = expression(_id);
   const made = Object.entries(fields).map(([name, accumulator]) => {
-    const [[operator = '', operand] = []] = isDoc(accumulator) ? Object.entries(accumulator) : [];
-    const gather = ACCUMULATORS.get(operator) ?? refuse(`the accumulator ${operator}`);
-    return { name, make: (docs: Doc[]) => gather(docs.map((doc) => evaluate(doc, operand))) };
+    const [[operator, operand] = ['', undefined], ...more] = isDoc(accumulator) ? Object.entries(accumulator) : [];
+    const gather = (more.length ? undefined : ACCUMULATORS.get(operator)) ?? refuse(`the accumulator ${operator}`);
+    const value = expression(operand);
+    return { name, make: (docs: Doc[]) => gather(docs.map(value)) };
   });
   return (docs) => {
     const groups = new Map<string, { id: unknown; docs: Doc[] }>();
     for (const doc of docs) {
-      const id = evaluate(doc, by) ?? null;
+      const id = idOf(doc) ?? null;
       const key = identity(id);
       const found = groups.get(key);
       if (found) found.docs.push(doc);

@@ -12,19 +12,22 @@ export function isFlag(value: unknown): boolean {
 /** Reads a projection, which either names what to keep or what to leave out; undefined if it changes nothing. */
 export function projector(spec: unknown): ((doc: Doc) => Doc) | undefined {
   if (!isDoc(spec) || !Object.keys(spec).length) return undefined;
-  const { _id: id, ...fields } = spec;
   const tree: Tree = new Map();
+  let keepsId: boolean | undefined;
   let keeps: boolean | undefined;
-  for (const [path, value] of Object.entries(fields)) {
+  for (const [path, value] of Object.entries(spec)) {
     if (!isFlag(value) || path.includes('$')) refuse(`the projection of '${path}'`);
     const wanted = Boolean(Number(value));
+    if (path === '_id') {
+      keepsId = wanted;
+      continue;
+    }
     keeps ??= wanted;
     if (keeps !== wanted) fail(31254, `Cannot mix inclusion and exclusion: ${path}`);
     grow(tree, path);
   }
-  const wantsId = id === undefined ? undefined : Boolean(Number(id));
-  const include = keeps ?? wantsId === true;
-  if (include ? wantsId !== false : wantsId === false) tree.set('_id', true);
+  const include = keeps ?? keepsId === true;
+  if ((keepsId ?? true) === include) tree.set('_id', true);
   return (doc) => project(doc, tree, include);
 }
 

@@ -1,7 +1,7 @@
 import { encode } from '../bson/keys.ts';
 import { keysAt } from '../bson/paths.ts';
 import { isDoc, type Doc } from '../bson/values.ts';
-import { fail } from '../errors.ts';
+import { fail, refuse } from '../errors.ts';
 
 /** One field of a sort order or of an index. */
 export interface SortField {
@@ -14,6 +14,7 @@ export interface SortField {
 export function sortFields(sort: unknown): SortField[] {
   if (!isDoc(sort)) return [];
   return Object.entries(sort).map(([path, direction]) => {
+    if (path.startsWith('$')) refuse(`a sort by ${path}`);
     if (Math.abs(Number(direction)) !== 1) fail(15975, '$sort key ordering must be 1 (for ascending) or -1');
     return { path, parts: path.split('.'), descending: Number(direction) < 0 };
   });

@@ -16,14 +16,18 @@ export interface IndexSpec extends Doc {
   expireAfterSeconds?: unknown;
 }
 
-/** A secondary index. */
-export interface Index {
+/** A secondary index as it is stored. */
+interface StoredIndex {
   id: number;
   spec: IndexSpec;
-  fields: SortField[];
-  prefix: Buffer;
   /** Whether a document ever had several entries: then an order or a double bound cannot be read off. */
   multi: boolean;
+}
+
+/** A secondary index. */
+export interface Index extends StoredIndex {
+  fields: SortField[];
+  prefix: Buffer;
   /** Of a partial index: whether it covers a document. */
   covers?: Test;
 }
@@ -39,14 +43,14 @@ export interface Collection {
 /** The catalog as it is stored, in BSON. */
 interface Stored extends Doc {
   next: number;
-  collections: { ns: string; id: number; indexes: Pick<Index, 'id' | 'spec' | 'multi'>[] }[];
+  collections: { ns: string; id: number; indexes: StoredIndex[] }[];
 }
 
 const NAMESPACE = /^[^.\0$ /\\"]+\.[^\0$]*[^\0$.]$/;
 
 /**
  * What collections and indexes there are. Kept in memory and read again whenever its stored version has changed,
- * which another process may do at any time. Changes are made within a write transaction.
+ * which another process may do at any time. It is changed and saved within write transactions.
  */
 export class Catalog {
   readonly #meta: Database;
@@ -59,7 +63,7 @@ export class Catalog {
   }
 
   /** Every collection, by namespace. */
-  all(): ReadonlyMap<string, Collection> {
+  all(): Map<string, Collection> {
     const version = Number(this.#meta.get('version') ?? 0);
     if (version !== this.#version) this.#load(version);
     return this.#collections;
@@ -78,34 +82,16 @@ export class Catalog {
     const id = this.#next++;
     const collection = { ns, id, prefix: uint32(id), indexes: [] };
     this.#collections.set(ns, collection);
-    this.#save();
+    this.save();
     return collection;
-  }
-
-  /** Forgets a collection; its rows are the store's to remove. */
-  remove(collection: Collection): void {
-    this.#collections.delete(collection.ns);
-    this.#save();
   }
 
   /** Declares an index; its entries are the store's to write. */
   addIndex(collection: Collection, spec: IndexSpec): Index {
     const index = indexOf({ id: this.#next++, spec, multi: false });
     collection.indexes.push(index);
-    this.#save();
+    this.save();
     return index;
-  }
-
-  /** Forgets an index. */
-  removeIndex(collection: Collection, index: Index): void {
-    collection.indexes = collection.indexes.filter((other) => other !== index);
-    this.#save();
-  }
-
-  /** Records that an index holds several entries of one document. */
-  markMulti(index: Index): void {
-    index.multi = true;
-    this.#save();
   }
 
   /** Drops what is in memory, after a transaction that may have changed it has failed. */
@@ -123,7 +109,8 @@ export class Catalog {
     this.#version = version;
   }
 
-  #save(): void {
+  /** Stores what has been changed in it. */
+  save(): void {
     const collections = [...this.#collections.values()].map(({ ns, id, indexes }) => {
       return { ns, id, indexes: indexes.map(({ id, spec, multi }) => ({ id, spec, multi })) };
     });
@@ -135,7 +122,7 @@ export class Catalog {
   }
 }
 
-function indexOf({ id, spec, multi }: Pick<Index, 'id' | 'spec' | 'multi'>): Index {
+function indexOf({ id, spec, multi }: StoredIndex): Index {
   const partial = spec.partialFilterExpression;
   const covers = isDoc(partial) ? { covers: compile(partial) } : {};
   return { id, spec, fields: sortFields(spec.key), prefix: uint32(id), multi, ...covers };

@@ -27,14 +27,17 @@ export function entriesOf({ covers, fields, prefix, spec }: Index, doc: Doc): { 
       }),
     );
   }
-  return arrays ? { entries: without(entries, []), multi: true } : { entries, multi: false };
+  return { entries, multi: arrays > 0 };
 }
 
 /** The entries of one list, each once, that another lacks. */
 export function without(entries: Entry[], others: Entry[]): Entry[] {
   const seen = new Set(others.map(({ key }) => key.toString('latin1')));
-  return entries.filter(({ key }) => {
-    const { size } = seen;
-    return seen.add(key.toString('latin1')).size > size;
-  });
+  return entries.filter(({ key }) => isNew(seen, key));
+}
+
+/** Adds a key to those that were seen; false if it was there already. */
+export function isNew(seen: Set<string>, key: Buffer): boolean {
+  const { size } = seen;
+  return seen.add(key.toString('latin1')).size > size;
 }

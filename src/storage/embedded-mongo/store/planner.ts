@@ -31,12 +31,12 @@ type Constraints = Map<string, Constraint>;
 const MOST_POINTS = 300;
 const NO_BOUND = new Set<number>([TAG.minKey, TAG.maxKey, TAG.null, TAG.regex, TAG.array]);
 
-/** Picks the cheapest way. A `hint` is the index to use, which may then not be able to serve. */
-export function plan(collection: Collection, filter: Doc, sort: SortField[], hint?: Index): Plan {
+/** Picks the cheapest way. */
+export function plan(collection: Collection, filter: Doc, sort: SortField[]): Plan {
   const constraints: Constraints = new Map();
   collect(filter, constraints);
   const ids = constraints.get('_id')?.values;
-  if (ids && !hint) {
+  if (ids) {
     const unique = [...new Map(ids.map((id) => [identity(id), encode(id)])).values()];
     // No document has an _id whose key is longer than that.
     const keys = unique.filter((key) => key.length < LONGEST_KEY).sort((a, b) => Buffer.compare(a, b));
@@ -44,8 +44,8 @@ export function plan(collection: Collection, filter: Doc, sort: SortField[], hin
   }
   const [first] = sort;
   const natural = !first || (sort.length === 1 && first.path === '_id' && !first.descending);
-  let best: Plan = { ranges: [], reverse: false, sorted: natural, score: hint ? -1 : 0 };
-  for (const index of hint ? [hint] : collection.indexes) {
+  let best: Plan = { ranges: [], reverse: false, sorted: natural, score: 0 };
+  for (const index of collection.indexes) {
     const found = tryIndex(index, constraints, filter, sort);
     if (found && found.score > best.score) best = found;
   }

@@ -1,6 +1,7 @@
 import type { Database } from 'lmdb';
 import { fromBson, type Doc } from '../bson/values.ts';
 import type { Collection } from './catalog.ts';
+import { isNew } from './entries.ts';
 import type { Plan } from './planner.ts';
 import { LAST, type Store } from './store.ts';
 
@@ -58,9 +59,4 @@ function* pages(database: Database<Buffer, Buffer>, [low, high]: [Buffer, Buffer
     start = last.key;
     exclusiveStart = true;
   }
-}
-
-function isNew(seen: Set<string>, idKey: Buffer): boolean {
-  const { size } = seen;
-  return seen.add(idKey.toString('latin1')).size > size;
 }

@@ -31,12 +31,7 @@ export class Store {
   constructor(path: string, sync: boolean) {
     const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
     // Without overlapping sync a commit becomes visible only when fdatasync has returned: an ack is durable.
-    this.#environment = open({
-      path,
-      noSubdir: false,
-      maxDbs: 4,
-      ...(sync ? { overlappingSync: false } : { noSync: true }),
-    });
+    this.#environment = open({ path, noSubdir: false, ...(sync ? { overlappingSync: false } : { noSync: true }) });
     this.catalog = new Catalog(this.#environment.openDB('meta', { encoding: 'msgpack' }));
     this.documents = this.#environment.openDB('documents', binary);
     this.entries = this.#environment.openDB('entries', binary);
@@ -60,22 +55,19 @@ export class Store {
    * Runs work as one atomic write. LMDB commits what concurrent commands ask for together (group commit); each is a
    * child transaction, so that one's failure leaves the others alone. Resolves when the commit is on disk.
    */
-  async write<T>(work: () => T): Promise<T> {
-    let thrown: { error: unknown } | undefined;
-    try {
-      return await this.#environment.childTransaction(() => {
-        try {
-          return work();
-        } catch (error) {
-          this.catalog.forget();
-          thrown = { error };
-          throw error;
-        }
-      });
-    } catch (error) {
+  write<T>(work: () => T): Promise<T> {
+    const undone = (error: unknown): never => {
       this.catalog.forget();
-      throw thrown ? thrown.error : error;
-    }
+      throw error;
+    };
+    const attempt = () => {
+      try {
+        return work();
+      } catch (error) {
+        return undone(error);
+      }
+    };
+    return this.#environment.childTransaction(attempt).catch(undone);
   }
 
   /** Where a document lies. */
@@ -89,23 +81,20 @@ export class Store {
     if (Array.isArray(id) || id instanceof RegExp) fail(53, "The '_id' value cannot be an array or a regex");
     const idKey = encode(id);
     if (idKey.length > LONGEST_ID) fail(17280, `key too large to index: _id of ${idKey.length} bytes`);
-    if (this.documents.doesExist(this.keyOf(collection, idKey))) duplicate(collection, { _id: 1 }, '_id_', [id]);
+    if (this.documents.doesExist(this.keyOf(collection, idKey))) duplicate(collection.ns, { _id: 1 }, '_id_', [id]);
     this.put(collection, idKey, undefined, doc, bytes);
   }
 
   /** Writes a document's new form; `before` is what it replaces. */
   put(collection: Collection, idKey: Buffer, before: Doc | undefined, after: Doc, bytes: Buffer): void {
     if (bytes.length > LARGEST_DOCUMENT) fail(10334, `BSONObj size: ${bytes.length} is more than ${LARGEST_DOCUMENT}`);
-    const changes = collection.indexes.map((index) => changeOf(index, before, after));
-    this.#putEntries(collection, changes, idKey);
+    this.#reindex(collection, idKey, before, after);
     this.documents.putSync(this.keyOf(collection, idKey), bytes);
   }
 
   /** Removes a document. */
   remove(collection: Collection, idKey: Buffer, doc: Doc): void {
-    for (const index of collection.indexes) {
-      for (const entry of entriesOf(index, doc).entries) this.entries.removeSync(entryKey(index, entry, idKey));
-    }
+    this.#reindex(collection, idKey, doc, undefined);
     this.documents.removeSync(this.keyOf(collection, idKey));
   }
 
@@ -118,7 +107,8 @@ export class Store {
   drop(collection: Collection): void {
     for (const index of collection.indexes) clear(this.entries, index.prefix);
     clear(this.documents, collection.prefix);
-    this.catalog.remove(collection);
+    this.catalog.all().delete(collection.ns);
+    this.catalog.save();
   }
 
   /** Builds an index. */
@@ -126,47 +116,39 @@ export class Store {
     const index = this.catalog.addIndex(collection, spec);
     const { prefix } = collection;
     for (const { key, value } of this.documents.getRange({ start: prefix, end: Buffer.concat([prefix, LAST]) })) {
-      this.#putEntries(collection, [changeOf(index, undefined, fromBson(value))], key.subarray(prefix.length));
+      this.#reindex({ ...collection, indexes: [index] }, key.subarray(prefix.length), undefined, fromBson(value));
     }
   }
 
   /** Removes an index. */
   dropIndex(collection: Collection, index: Index): void {
     clear(this.entries, index.prefix);
-    this.catalog.removeIndex(collection, index);
+    collection.indexes = collection.indexes.filter((other) => other !== index);
+    this.catalog.save();
   }
 
-  /** Checks everything before anything is written: a refused document must leave no trace. */
-  #putEntries(collection: Collection, changes: Change[], idKey: Buffer): void {
-    for (const { index, added } of changes) for (const entry of added) this.#check(collection, index, entry, idKey);
+  /** Changes a document's entries. All are checked before one is written: a refused document must leave no trace. */
+  #reindex({ ns, indexes }: Collection, idKey: Buffer, before: Doc | undefined, after: Doc | undefined): void {
+    const changes = indexes.map((index) => {
+      const old = before ? entriesOf(index, before).entries : [];
+      const { entries, multi } = after ? entriesOf(index, after) : { entries: [], multi: false };
+      return { index, gone: without(old, entries), added: without(entries, old), multi };
+    });
+    for (const { index, added } of changes) for (const entry of added) this.#check(ns, index, entry, idKey);
     for (const { index, added, gone, multi } of changes) {
       for (const entry of gone) this.entries.removeSync(entryKey(index, entry, idKey));
       for (const entry of added) this.entries.putSync(entryKey(index, entry, idKey), idKey);
-      if (multi && !index.multi) this.catalog.markMulti(index);
+      if (!multi || index.multi) continue;
+      index.multi = true;
+      this.catalog.save();
     }
   }
 
-  #check(collection: Collection, { spec }: Index, { key, values }: Entry, idKey: Buffer): void {
-    if (key.length + idKey.length > LONGEST_KEY) {
-      fail(17280, `key too large to index, ${key.length} bytes, index ${spec.name}`);
-    }
-    if (spec.unique && this.entries.doesExist(key)) duplicate(collection, spec.key, spec.name, values);
+  #check(ns: string, { spec }: Index, { key, values }: Entry, idKey: Buffer): void {
+    if (key.length + idKey.length > LONGEST_KEY)
+      fail(17280, `key too large to index ${spec.name}: ${key.length} bytes`);
+    if (spec.unique && this.entries.doesExist(key)) duplicate(ns, spec.key, spec.name, values);
   }
-}
-
-/** How a document's entries in an index change. */
-interface Change {
-  index: Index;
-  added: Entry[];
-  gone: Entry[];
-  multi: boolean;
-}
-
-function changeOf(index: Index, before: Doc | undefined, after: Doc): Change {
-  const { entries, multi } = entriesOf(index, after);
-  if (!before) return { index, added: entries, gone: [], multi };
-  const old = entriesOf(index, before).entries;
-  return { index, added: without(entries, old), gone: without(old, entries), multi };
 }
 
 function entryKey({ spec }: Index, { key }: Entry, idKey: Buffer): Buffer {
@@ -182,12 +164,9 @@ function clear(database: Database<Buffer, Buffer>, prefix: Buffer): void {
   }
 }
 
-function duplicate(collection: Collection, keyPattern: Doc, name: string, values: unknown[]): never {
+function duplicate(ns: string, keyPattern: Doc, name: string, values: unknown[]): never {
   const shown = values.map((value) => (value === EMPTY_ARRAY ? null : (value ?? null)));
   const keyValue = Object.fromEntries(Object.keys(keyPattern).map((path, i) => [path, shown[i]]));
-  const key = `dup key: ${EJSON.stringify(keyValue)}`;
-  return fail(11000, `E11000 duplicate key error collection: ${collection.ns} index: ${name} ${key}`, {
-    keyPattern,
-    keyValue,
-  });
+  const message = `E11000 duplicate key error collection: ${ns} index: ${name} dup key: ${EJSON.stringify(keyValue)}`;
+  return fail(11000, message, { keyPattern, keyValue });
 }

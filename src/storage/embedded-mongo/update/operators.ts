@@ -1,22 +1,14 @@
 import { compare, same } from '../bson/keys.ts';
-import { clone, isDoc, isNil, TAG, tagOf, typeName, type Doc } from '../bson/values.ts';
+import { clone, isDoc, isNil, TAG, tagOf, type Doc } from '../bson/values.ts';
 import { fail, refuse } from '../errors.ts';
 import { elementTest } from '../query/filter.ts';
 
 /** The new value at a place, from the present one; undefined where there is none. */
 type Apply = (current: unknown, operand: unknown, path: string) => unknown;
 
-/** An update operator. */
-export interface UpdateOperator {
-  apply: Apply;
-  /** Whether it makes the path where it is missing. */
-  creates: boolean;
-}
-
 function increment(current: unknown, operand: unknown, path: string): number {
   const value = current === undefined ? 0 : current;
-  const wrong = [operand, value].find((side) => tagOf(side) !== TAG.number);
-  if (wrong !== undefined) fail(14, `Cannot increment '${path}': a value is of type ${typeName(wrong)}`);
+  if ([value, operand].some((side) => tagOf(side) !== TAG.number)) fail(14, `Cannot increment '${path}': no number`);
   const sum = Number(value) + Number(operand);
   // bson reads an int64 as a number where that is exact; there is no arithmetic for others, nor for decimals.
   const exact = [value, operand].every((side) => typeof side === 'number');
@@ -33,14 +25,14 @@ function limit(wins: (order: number) => boolean): Apply {
 function arrayIn(current: unknown, path: string): unknown[] {
   if (current === undefined) return [];
   if (Array.isArray(current)) return current;
-  return fail(2, `The field '${path}' must be an array but is of type ${typeName(current)}`);
+  return fail(2, `The field '${path}' must be an array`);
 }
 
 /** The values to add: those of `$each`, or the operand itself. `clauses` may stand beside `$each`. */
 function eachOf(operand: unknown, clauses: string[]): { values: unknown[]; options: Doc } {
   if (!isDoc(operand) || !('$each' in operand)) return { values: [operand], options: {} };
   const { $each: values, ...options } = operand;
-  if (!Array.isArray(values)) return fail(2, `The argument to $each must be an array but is ${typeName(values)}`);
+  if (!Array.isArray(values)) return fail(2, 'The argument to $each must be an array');
   const unknown = Object.keys(options).find((name) => !clauses.includes(name));
   if (unknown) refuse(`the clause ${unknown} beside $each`);
   return { values, options };
@@ -83,15 +75,18 @@ function anyOf(values: unknown): (element: unknown) => boolean {
 const set: Apply = (_, operand) => clone(operand);
 
 /** The update operators. */
-export const OPERATORS: ReadonlyMap<string, UpdateOperator> = new Map([
-  ['$set', { apply: set, creates: true }],
-  ['$setOnInsert', { apply: set, creates: true }],
-  ['$inc', { apply: increment, creates: true }],
-  ['$min', { apply: limit((order) => order < 0), creates: true }],
-  ['$max', { apply: limit((order) => order > 0), creates: true }],
-  ['$push', { apply: push, creates: true }],
-  ['$addToSet', { apply: addToSet, creates: true }],
-  ['$pull', { apply: removing(pulled), creates: false }],
-  ['$pullAll', { apply: removing(anyOf), creates: false }],
-  ['$unset', { apply: () => undefined, creates: false }],
+export const OPERATORS: ReadonlyMap<string, Apply> = new Map([
+  ['$set', set],
+  ['$setOnInsert', set],
+  ['$inc', increment],
+  ['$min', limit((order) => order < 0)],
+  ['$max', limit((order) => order > 0)],
+  ['$push', push],
+  ['$addToSet', addToSet],
+  ['$pull', removing(pulled)],
+  ['$pullAll', removing(anyOf)],
+  ['$unset', () => undefined],
 ]);
+
+/** Those that do not make the path where it is missing. */
+export const MAKES_NOTHING = new Set(['$pull', '$pullAll', '$unset']);

@@ -1,13 +1,13 @@
-import { fromBson, int64, toBson, type Doc } from '../bson/values.ts';
+import { Long } from 'bson';
+import { fromBson, toBson, type Doc } from '../bson/values.ts';
 import type { Reply, Request } from '../commands/command.ts';
-import { CursorReply } from '../commands/cursors.ts';
+import type { CursorReply } from '../commands/cursors.ts';
 import { fail } from '../errors.ts';
 
 const OP_REPLY = 1;
 const OP_QUERY = 2004;
 const OP_MSG = 2013;
 const HEADER = 16;
-const CHECKSUM = 1;
 const MORE_TO_COME = 2;
 const TYPE_DOCUMENT = 3;
 const TYPE_ARRAY = 4;
@@ -19,8 +19,7 @@ export interface Message {
   legacy: boolean;
   /** Whether the client wants no answer. */
   silent: boolean;
-  /** Reads the request; throws a MongoDB error if its BSON is invalid. */
-  read(): Request;
+  request: Request;
 }
 
 /** Reads a whole message, header included; throws if it is not one that this server understands. */
@@ -29,13 +28,12 @@ export function parseMessage(bytes: Buffer): Message {
   const operation = bytes.readInt32LE(12);
   if (operation === OP_QUERY) {
     const query = bytes.indexOf(0, 20) + 9;
-    const read = () => ({ command: { ...fromBson(bytes.subarray(query)), $db: 'admin' }, sequences: new Map() });
-    return { id, legacy: true, silent: false, read };
+    const command = { ...fromBson(bytes.subarray(query)), $db: 'admin' };
+    return { id, legacy: true, silent: false, request: { command, sequences: new Map() } };
   }
   if (operation !== OP_MSG) fail(17, `unknown operation ${operation}`);
   const flags = bytes.readUInt32LE(HEADER);
-  const end = flags & CHECKSUM ? bytes.length - 4 : bytes.length;
-  return { id, legacy: false, silent: (flags & MORE_TO_COME) !== 0, read: () => readSections(bytes.subarray(0, end)) };
+  return { id, legacy: false, silent: (flags & MORE_TO_COME) !== 0, request: readSections(bytes) };
 }
 
 function readSections(bytes: Buffer): Request {
@@ -67,40 +65,35 @@ function sized(bytes: Buffer, at: number): Buffer {
   return bytes.subarray(at, at + length);
 }
 
-/** The parts of an answer, to be written one after another. */
-export function encodeAnswer({ id, legacy }: Message, reply: Reply, answerId: number): Buffer[] {
-  const body = reply instanceof CursorReply ? encodeCursor(reply) : [toBson(reply)];
+/** The bytes of an answer. */
+export function encodeAnswer({ id, legacy }: Message, reply: Reply, answerId: number): Buffer {
+  const body = 'batch' in reply ? encodeCursor(reply as CursorReply) : toBson(reply);
   const head = Buffer.alloc(HEADER + (legacy ? 20 : 5));
-  head.writeInt32LE(head.length + sizeOf(body), 0);
+  head.writeInt32LE(head.length + body.length, 0);
   head.writeInt32LE(answerId & 0x7fffffff, 4);
   head.writeInt32LE(id, 8);
   head.writeInt32LE(legacy ? OP_REPLY : OP_MSG, 12);
   if (legacy) head.writeInt32LE(1, HEADER + 16);
-  return [head, ...body];
+  return Buffer.concat([head, body]);
 }
 
 /** Splices the rows in as they are stored, without reading them. */
-function encodeCursor({ ns, id, field, batch }: CursorReply): Buffer[] {
-  const rows = batch.flatMap((bytes, i) => [element(TYPE_DOCUMENT, String(i)), bytes]);
-  const cursor = document([element(TYPE_ARRAY, field), ...document(rows), inside({ id: int64(id), ns })]);
-  return document([element(TYPE_DOCUMENT, 'cursor'), ...cursor, inside({ ok: 1 })]);
+function encodeCursor({ ns, id, field, batch }: CursorReply): Buffer {
+  const rows = batch.map((bytes, i) => element(TYPE_DOCUMENT, String(i), bytes));
+  const cursor = document([element(TYPE_ARRAY, field, document(rows)), inside({ id: Long.fromNumber(id), ns })]);
+  return document([element(TYPE_DOCUMENT, 'cursor', cursor), inside({ ok: 1 })]);
 }
 
-function sizeOf(parts: Buffer[]): number {
-  return parts.reduce((size, part) => size + part.length, 0);
-}
-
-function element(type: number, name: string): Buffer {
-  return Buffer.from(`${String.fromCharCode(type)}${name}\0`);
+function element(type: number, name: string, value: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(type), Buffer.from(`${name}\0`), value]);
 }
 
 function inside(doc: Doc): Buffer {
-  const bytes = toBson(doc);
-  return bytes.subarray(4, bytes.length - 1);
+  return toBson(doc).subarray(4, -1);
 }
 
-function document(parts: Buffer[]): Buffer[] {
-  const size = Buffer.allocUnsafe(4);
-  size.writeInt32LE(sizeOf(parts) + 5);
-  return [size, ...parts, Buffer.from([0])];
+function document(elements: Buffer[]): Buffer {
+  const bytes = Buffer.concat([Buffer.alloc(4), ...elements, Buffer.of(0)]);
+  bytes.writeInt32LE(bytes.length);
+  return bytes;
 }

@@ -2,11 +2,10 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Engine, OnError } from '../engine.ts';
 import { LARGEST_MESSAGE } from '../commands/server.ts';
-import { errorReply, fail } from '../errors.ts';
-import { encodeAnswer, parseMessage, type Message } from './messages.ts';
+import { fail } from '../errors.ts';
+import { encodeAnswer, parseMessage } from './messages.ts';
 
-/** Answers up to this size are written in one piece. */
-const ONE_WRITE = 65_536;
+const DISCONNECTS = new Set<unknown>(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR']);
 
 /** Where to listen: a socket file, or a port (0 for any). */
 export type Address = { path: string } | { host: string; port: number };
@@ -25,7 +24,8 @@ export async function listen(engine: Engine, address: Address, onError?: OnError
     const conversation = converse(engine, socket)
       .catch((error: unknown) => {
         // A client that vanishes is no error of the server's.
-        if (!isDisconnect(error)) onError?.(error, 'connection');
+        const code = error instanceof Error && 'code' in error ? error.code : undefined;
+        if (!DISCONNECTS.has(code)) onError?.(error, 'connection');
       })
       .finally(() => {
         socket.destroy();
@@ -54,31 +54,10 @@ async function converse(engine: Engine, socket: Socket): Promise<void> {
   let answers = 0;
   for await (const bytes of messages(socket)) {
     const message = parseMessage(bytes);
-    const reply = await answer(engine, message);
+    const reply = await engine.run(message.request);
     if (message.silent) continue;
-    const parts = encodeAnswer(message, reply, ++answers);
-    if (!write(socket, parts)) await once(socket, 'drain');
+    if (!socket.destroyed && !socket.write(encodeAnswer(message, reply, ++answers))) await once(socket, 'drain');
   }
-}
-
-async function answer(engine: Engine, message: Message) {
-  let request;
-  try {
-    request = message.read();
-  } catch (error) {
-    return errorReply(error);
-  }
-  return engine.run(request);
-}
-
-function write(socket: Socket, parts: Buffer[]): boolean {
-  if (socket.destroyed) return true;
-  const size = parts.reduce((sum, part) => sum + part.length, 0);
-  if (size < ONE_WRITE) return socket.write(Buffer.concat(parts, size));
-  socket.cork();
-  const flushed = parts.map((part) => socket.write(part)).at(-1);
-  socket.uncork();
-  return flushed !== false;
 }
 
 /** Cuts what arrives into messages. */
@@ -100,9 +79,4 @@ async function* messages(socket: Socket): AsyncGenerator<Buffer> {
       yield all.subarray(0, size);
     }
   }
-}
-
-function isDisconnect(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'ECONNRESET' || code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ABORT_ERR';
 }
