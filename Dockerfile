@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The server's image: built with all packages, run with the production ones, by a user without rights.
 ARG NODE_IMAGE=node:24-bookworm-slim
 
