@@ -1,6 +1,6 @@
 /**
- * Environment → start → signals → ordered stop. Exit codes: 0 stopped in order, 78 the configuration or the data
- * directory cannot be used (sysexits' EX_CONFIG), 1 anything else.
+ * Environment → start → signals → ordered stop. Exit codes: 0 stopped in order, 78 the configuration cannot be
+ * used (sysexits' EX_CONFIG), 1 anything else.
  */
 import { banner } from './banner.ts';
 import { startCommand } from './command.ts';
@@ -14,6 +14,7 @@ await startCommand(async (config, log) => {
   const stop = async (exitCode: number): Promise<void> => {
     if (stopping) return;
     stopping = true;
+    log.info('stopping');
     setTimeout(() => {
       log.error('the stop took too long');
       process.exit(1);

@@ -42,6 +42,11 @@ export class SchemaTooOld extends Error {
   override readonly name = 'SchemaTooOld';
 }
 
+/** HOST and PORT cannot be listened on; the process should end with code 78. */
+export class AddressUnusable extends Error {
+  override readonly name = 'AddressUnusable';
+}
+
 export interface AtelierServer {
   /** Where it listens; known after `listen`. */
   readonly url: string;
@@ -131,7 +136,15 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       otp: { provider: otpProvider(config), countries: config.otpCountries ?? [], hourlyCap: config.otpHourlyCap },
     });
     ends.push(() => auth.close());
-    const chat = createChat({ connection, rooms, bus, log, now, existingUsers: (ids) => users.exists([...ids]) });
+    const chat = createChat({
+      connection,
+      rooms,
+      bus,
+      audit,
+      log,
+      now,
+      existingUsers: (ids) => users.exists([...ids]),
+    });
     ends.push(() => chat.close());
     const presence = createPresence({
       connection,
@@ -258,7 +271,11 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       failed: database.failed,
       async listen() {
         httpServer.listen({ port: config.port, host: config.host, backlog: LIMITS.listenBacklog });
-        await once(httpServer, 'listening');
+        await once(httpServer, 'listening').catch((error: unknown) => {
+          throw new AddressUnusable(`Cannot listen on ${config.host}:${config.port}: ${messageOf(error)}`, {
+            cause: error,
+          });
+        });
         const { port } = httpServer.address() as AddressInfo;
         url = `http://${config.host === '127.0.0.1' ? 'localhost' : config.host}:${port}`;
       },
@@ -280,6 +297,8 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     };
   }
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** What requests under way get before their connections are cut. */
 const LAST_REQUESTS_MS = 2_000;

@@ -59,6 +59,13 @@ test('[ST-20] a second process on the data directory exits with 78 and names the
   expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
 });
 
+test('an address in use is told, and the exit code is 78', async () => {
+  await using server = await startProcess(env);
+  const { port } = new URL(server.url);
+  const { code, output } = await runToEnd({ ...env, DATA_DIR: join(dataDir, 'other'), PORT: port });
+  expect([code, output]).toEqual([78, expect.stringContaining(port)]);
+});
+
 test('the banner says where the server is, what is embedded and how to change it', async () => {
   await using server = await startProcess(env);
   for (const text of [

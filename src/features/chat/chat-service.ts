@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { Types } from 'mongoose';
 import type { Bus } from '../../cluster/bus.ts';
 import { ALL_NODES } from '../../cluster/bus.ts';
+import type { Audit } from '../../observability/audit.ts';
 import { Fault, LIMITS, userRoom, type Rooms } from '../../protocol/index.ts';
 import { duplicateIndexOf } from '../../storage/group-commit.ts';
 import type { Activity } from './activity.ts';
@@ -73,6 +74,7 @@ export interface ChatServiceDeps {
   typing: Typing;
   rooms: Rooms<typeof chatEvents>;
   bus: Bus;
+  audit: Audit;
   /** Which of the ids are users. */
   existingUsers: (userIds: readonly string[]) => Promise<readonly string[]>;
   now: () => number;
@@ -82,7 +84,7 @@ export interface ChatServiceDeps {
 const MEMBERS_IN_VIEW = 50;
 
 export function createChatService(deps: ChatServiceDeps): ChatService {
-  const { models, log, memberships, activity, typing, rooms, bus, now } = deps;
+  const { models, log, memberships, activity, typing, rooms, bus, audit, now } = deps;
 
   async function create(userId: string, input: NewChat): Promise<Chat> {
     const others = [...new Set(input.memberIds)].filter((id) => id !== userId);
@@ -121,6 +123,13 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
           userIds: members.map((m) => m.userId),
         };
         bus.publish(ALL_NODES, opened);
+        audit.record({
+          action: 'chat.create',
+          userId,
+          target: opened.chatId,
+          ok: true,
+          detail: { kind: input.kind, members: members.length },
+        });
         await Promise.all(
           members.map(async (member) => {
             rooms.emit(userRoom(member.userId), 'chat:created', { chat: await view(_id.toHexString(), member.userId) });

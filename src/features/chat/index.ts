@@ -1,6 +1,7 @@
 /** Chats: one durable order for each, told live to every member, resumable from any position. */
 import type { Connection } from 'mongoose';
 import { ALL_NODES, type Bus } from '../../cluster/bus.ts';
+import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
 import { chatRoom, userRoom, type Handlers, type Rooms } from '../../protocol/index.ts';
 import { Activity } from './activity.ts';
@@ -20,6 +21,7 @@ export interface ChatDeps {
   connection: Connection;
   rooms: Rooms<typeof chatEvents>;
   bus: Bus;
+  audit: Audit;
   log: Log;
   now: () => number;
   existingUsers: (userIds: readonly string[]) => Promise<readonly string[]>;
@@ -39,7 +41,7 @@ export interface ChatFeature {
 }
 
 export function createChat(deps: ChatDeps): ChatFeature {
-  const { connection, rooms, bus, log, now } = deps;
+  const { connection, rooms, bus, audit, log, now } = deps;
   const models = createChatModels(connection);
   const memberships = new Memberships(models.memberships);
   const activity = new Activity(models, log);
@@ -61,6 +63,7 @@ export function createChat(deps: ChatDeps): ChatFeature {
     typing,
     rooms,
     bus,
+    audit,
     existingUsers: deps.existingUsers,
     now,
   });

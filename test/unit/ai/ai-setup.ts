@@ -175,6 +175,7 @@ async function createTestNode(connection: Connection, cluster: TestCluster, deps
     connection,
     rooms,
     bus: cluster.bus,
+    audit: { record: () => {}, flush: async () => {} },
     log,
     now: Date.now,
     existingUsers: async (userIds) => userIds,
