@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { hasPart } from '../support/parts.ts';
 import { startProcess, testEnvironment, type ServerProcess } from '../support/process.ts';
 
 let directory: string;
@@ -53,7 +54,7 @@ function shell(line: string): { child: ChildProcess; lines: string[] } {
   return { child, lines };
 }
 
-test(
+test.skipIf(!hasPart('curl') || !hasPart('bash'))(
   'the quick start gives the output that the README shows, and goes on after kill -9',
   { timeout: 60_000 },
   async () => {

@@ -5,10 +5,15 @@
 import { LRUCache } from 'lru-cache';
 import type { Model, Types } from 'mongoose';
 import { GroupCommit, type Collision, type CommitPlan, type Row } from '../../storage/group-commit.ts';
-import type { Head } from './chat-service.ts';
 import { CLIENT_INDEX, REV_INDEX, type EntryRecord } from './model.ts';
 
 type ObjectId = Types.ObjectId;
+
+/** A position: `rev` counts all changes, `seq` messages. */
+export interface Head {
+  rev: number;
+  seq: number;
+}
 
 /** What an appender knows of its entry; the log gives the place and the time. */
 export type NewEntry = Omit<EntryRecord, 'rev' | 'seq' | 'appliedRev' | 'createdAt'>;

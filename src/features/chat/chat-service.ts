@@ -14,12 +14,6 @@ import type { Member, Memberships } from './memberships.ts';
 import type { ChatModels, ChatRecord, EntryRecord, MembershipRecord, RoleName } from './model.ts';
 import type { Typing } from './typing.ts';
 
-/** A position: `rev` counts all changes, `seq` messages. */
-export interface Head {
-  rev: number;
-  seq: number;
-}
-
 export interface NewMessage {
   /** Given beforehand for an assistant's message; else made here. */
   id?: string;
