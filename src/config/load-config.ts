@@ -71,11 +71,14 @@ function crossCheck(config: Checked): Problem[] {
   };
   if (config.nodeEnv === 'production') {
     for (const [variable, secret] of [
-      ['JWT_SECRET', config.jwtSecret],
+      // While one secret is replaced there are two.
+      ...(config.jwtSecret?.split(',') ?? [undefined]).map((secret) => ['JWT_SECRET', secret?.trim()] as const),
       ['AUTH_PEPPER', config.authPepper],
     ] as const) {
       const weakness = weaknessOf(secret);
-      if (weakness) problems.push({ variable, message: weakness });
+      if (weakness && !problems.some((problem) => problem.variable === variable)) {
+        problems.push({ variable, message: weakness });
+      }
     }
     const same = config.jwtSecret !== undefined && config.jwtSecret === config.authPepper;
     demand(same, 'AUTH_PEPPER', 'must not be the same as JWT_SECRET');

@@ -138,7 +138,7 @@ export const VARIABLES = {
     'Accounts',
     z.string().optional(),
     '',
-    'Signs access tokens: at least 32 random characters (openssl rand -base64 48). Required in production; else generated once into DATA_DIR.',
+    'Signs access tokens: at least 32 random characters (openssl rand -base64 48). Two, separated by a comma, while one is replaced: the first signs, both verify. Required in production; else generated once into DATA_DIR.',
   ),
   AUTH_PEPPER: variable(
     'Accounts',

@@ -75,6 +75,9 @@ describe('the configuration', () => {
     expect(faulty({ ...production, JWT_SECRET: 'please-change-me-before-you-go-live-0' })).toEqual(['JWT_SECRET']);
     expect(faulty({ ...production, AUTH_PEPPER: SECRET })).toEqual(['AUTH_PEPPER']);
     expect(faulty(production)).toEqual([]);
+    const other = SECRET.split('').reverse().join('');
+    expect(faulty({ ...production, JWT_SECRET: `${SECRET}, ${other}` })).toEqual([]);
+    expect(faulty({ ...production, JWT_SECRET: `${SECRET},short,shorter` })).toEqual(['JWT_SECRET']);
     expect(loadConfig({ JWT_SECRET: 'short' }).jwtSecret).toBe('short');
   });
 
