@@ -9,6 +9,7 @@ import { hasPart } from '../support/parts.ts';
 import { startProcess, testEnvironment, type ServerProcess } from '../support/process.ts';
 
 let directory: string;
+let env: Record<string, string>;
 let server: ServerProcess;
 let blocks: { language: string; text: string }[];
 const running: ChildProcess[] = [];
@@ -21,7 +22,8 @@ beforeAll(async () => {
     language: match[1] ?? '',
     text: match[2] ?? '',
   }));
-  server = await startProcess(testEnvironment(join(directory, 'data')));
+  env = testEnvironment(join(directory, 'data'));
+  server = await startProcess(env);
 });
 
 afterAll(async () => {
@@ -76,10 +78,7 @@ test.skipIf(!hasPart('curl') || !hasPart('bash'))(
     }
 
     await server.end('SIGKILL');
-    server = await startProcess({
-      ...testEnvironment(join(directory, 'data')),
-      PORT: new URL(server.url).port,
-    });
+    server = await startProcess({ ...env, PORT: new URL(server.url).port });
     // A third terminal, after the restart: all of the history, and all three hear what is new.
     const third = shell('node talk.mjs Ada Grace Still here');
     const expected = [...shown, '#4 Ada: Still here'];
