@@ -108,6 +108,10 @@ test('[PR-19] SIGTERM tells clients, lets them go, exits with 0, and a new start
   expect(items.map(({ content }) => content)).toEqual(['before', 'after']);
 });
 
+test('a server that was used and closed leaves nothing open: its process ends by itself', async () => {
+  expect(await runToEnd(env, 'test/support/start-use-close.mjs')).toEqual({ code: 0, output: '' });
+});
+
 test('[AI-34] a stop ends streams with their text kept', async () => {
   await using server = await startProcess(env);
   await using world = openWorld(() => server.url);
