@@ -78,6 +78,11 @@ export function createChat(deps: ChatDeps): ChatFeature {
     if (rooms.has(chatRoom(chatId))) sequencer.openAt(chatId, 0);
   });
 
+  // Notices may have been lost while the bus was away; the log has what they told of.
+  const forgetReady = bus.onReady(() => {
+    sequencer.compare().catch((error: unknown) => log.warn('positions could not be compared', { error }));
+  });
+
   return {
     service,
     handlers: ({ runningStreams }) =>
@@ -101,6 +106,7 @@ export function createChat(deps: ChatDeps): ChatFeature {
     queuedAppends: () => chatLog.queued,
     async close() {
       unsubscribe();
+      forgetReady();
       typing.close();
       await chatLog.drain();
       sequencer.close();
