@@ -3,6 +3,7 @@
  * `call` serves them on both transports, the documents are generated from them, and the SDK takes its types from them.
  */
 import type { z } from 'zod';
+import { Fault } from './fault.ts';
 import type { RateClass } from './limits.ts';
 
 export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -96,6 +97,12 @@ export interface Context {
 
 export interface UserContext extends Context {
   session: Session;
+}
+
+/** The caller's socket, for operations that act on it; `unsupported` over HTTP. */
+export function connectionOf({ connectionId }: Context): string {
+  if (connectionId === undefined) throw new Fault('unsupported', 'This operation needs a socket');
+  return connectionId;
 }
 
 export type ContextOf<O extends Operation> = O['auth'] extends 'user' ? UserContext : Context;

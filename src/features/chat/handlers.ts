@@ -3,11 +3,11 @@ import { Types } from 'mongoose';
 import {
   chatLiveRoom,
   chatRoom,
+  connectionOf,
   Fault,
   LIMITS,
   type Handlers,
   type Rooms,
-  type UserContext,
 } from '../../protocol/index.ts';
 import type { ChatLog } from './chat-log.ts';
 import type { ChatService } from './chat-service.ts';
@@ -73,8 +73,9 @@ export function createChatHandlers(deps: ChatHandlerDeps): Handlers<typeof chatC
       return { chat: await service.view(chatId, session.userId) };
     },
 
-    async 'chat:join'({ chatId }, { session, connectionId }) {
-      const id = requireSocket(connectionId);
+    async 'chat:join'({ chatId }, context) {
+      const { session } = context;
+      const id = connectionOf(context);
       await service.requireMember(chatId, session.userId);
       if (
         rooms.of(id, 'chat-live').length >= LIMITS.roomsPerSocket &&
@@ -95,10 +96,9 @@ export function createChatHandlers(deps: ChatHandlerDeps): Handlers<typeof chatC
       return { chat, messages: page.map(toMessage), head, streams };
     },
 
-    async 'chat:leave'({ chatId }, { session, connectionId }) {
-      const id = requireSocket(connectionId);
-      rooms.leave({ connectionId: id }, chatLiveRoom(chatId));
-      typing.stop(chatId, session.userId);
+    async 'chat:leave'({ chatId }, context) {
+      rooms.leave({ connectionId: connectionOf(context) }, chatLiveRoom(chatId));
+      typing.stop(chatId, context.session.userId);
       return {};
     },
 
@@ -160,11 +160,11 @@ export function createChatHandlers(deps: ChatHandlerDeps): Handlers<typeof chatC
 
     async 'typing:start'({ chatId }, context) {
       await service.requireMember(chatId, context.session.userId);
-      typing.start(chatId, context.session.userId, requireSocket(context.connectionId));
+      typing.start(chatId, context.session.userId, connectionOf(context));
       return {};
     },
 
-    async 'typing:stop'({ chatId }, { session }: UserContext) {
+    async 'typing:stop'({ chatId }, { session }) {
       typing.stop(chatId, session.userId);
       return {};
     },
@@ -184,11 +184,6 @@ export async function newestChats(
     .limit(LIMITS.chatsAtConnect)
     .toArray();
   return newest.map(({ _id }) => _id);
-}
-
-function requireSocket(connectionId: string | undefined): string {
-  if (connectionId === undefined) throw new Fault('unsupported', 'This operation needs a socket');
-  return connectionId;
 }
 
 const toCursor = ({ lastActivityAt, _id }: ChatRecord): string =>

@@ -2,7 +2,15 @@
 import { Schema, Types, type Connection, type Model } from 'mongoose';
 import type { ConnectionStatus, PresenceRegistry } from '../../cluster/presence-registry.ts';
 import type { Log } from '../../observability/log.ts';
-import { Fault, LIMITS, presenceRoom, type Handlers, type Room, type Rooms } from '../../protocol/index.ts';
+import {
+  connectionOf,
+  Fault,
+  LIMITS,
+  presenceRoom,
+  type Handlers,
+  type Room,
+  type Rooms,
+} from '../../protocol/index.ts';
 import type { Presence, PresenceStatus, presenceContract, presenceEvents } from './contract.ts';
 
 interface SeenRecord {
@@ -88,15 +96,16 @@ export function createPresence(deps: PresenceDeps): PresenceFeature {
 
   return {
     handlers: {
-      async 'presence:set'({ status }, { session, connectionId }) {
-        await registry.set(session.userId, socketId(connectionId), status);
+      async 'presence:set'({ status }, context) {
+        await registry.set(context.session.userId, connectionOf(context), status);
         return {};
       },
       async 'presence:get'({ userIds }, { session }) {
         return { items: await visible(session.userId, userIds) };
       },
-      async 'presence:watch'({ userIds }, { session, connectionId }) {
-        const id = socketId(connectionId);
+      async 'presence:watch'({ userIds }, context) {
+        const { session } = context;
+        const id = connectionOf(context);
         const unique = [...new Set(userIds)];
         const allowed = await sharing(session.userId, unique);
         const wanted = new Set<Room>([...allowed].map(presenceRoom));
@@ -141,11 +150,6 @@ export function createPresence(deps: PresenceDeps): PresenceFeature {
 
 function combine(statuses: readonly ConnectionStatus[] | undefined): PresenceStatus {
   return RANK.find((status) => statuses?.includes(status)) ?? 'offline';
-}
-
-function socketId(connectionId: string | undefined): string {
-  if (connectionId === undefined) throw new Fault('unsupported', 'This operation needs a socket');
-  return connectionId;
 }
 
 function createSeenModel(connection: Connection): Model<SeenRecord> {
