@@ -4,7 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { AtelierClient, Message } from '../../src/client/index.ts';
+import type { AtelierClient } from '../../src/client/index.ts';
+import { historyOf } from '../support/history.ts';
 import { startProcess, testEnvironment, type ServerProcess } from '../support/process.ts';
 import { openWorld } from '../support/server.ts';
 
@@ -48,7 +49,7 @@ test(
       await Promise.all(writers);
 
       for (const chatId of chats) {
-        const stored = await history(clients[0] as AtelierClient, chatId);
+        const stored = await historyOf(clients[0] as AtelierClient, chatId);
         expect(stored.map(({ seq }) => seq)).toEqual(stored.map((_, n) => n + 1));
         expect(new Set(stored.map(({ content }) => content)).size).toBe(stored.length);
         const seqOf = new Map(stored.map(({ id, seq }) => [id, seq]));
@@ -79,13 +80,4 @@ function listen(client: AtelierClient): Map<string, string[]> {
     heard.set(chatId, [...(heard.get(chatId) ?? []), message.id]);
   });
   return heard;
-}
-
-async function history(client: AtelierClient, chatId: string): Promise<Message[]> {
-  const all: Message[] = [];
-  for (;;) {
-    const { items } = await client.call('message:list', { chatId, after: all.at(-1)?.seq ?? 0, limit: 100 });
-    all.push(...items);
-    if (items.length < 100) return all;
-  }
 }

@@ -1,0 +1,82 @@
+/** The database dies under load and comes back: what was acknowledged is there, once, in order, and heard by everyone. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { AtelierError } from '../../src/client/index.ts';
+import { historyOf } from '../support/history.ts';
+import { startProcess, testEnvironment } from '../support/process.ts';
+import { openWorld } from '../support/server.ts';
+
+const WRITERS = 8;
+
+/** A database in a process of its own, on the port given (0 for any). */
+async function startDatabase(path: string, port: string): Promise<{ child: ChildProcess; uri: string }> {
+  const program = 'dist/storage/embedded-mongo/main.js';
+  const child = spawn(process.execPath, [program, '--path', path, '--port', port], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(child.stdout as NodeJS.EventEmitter, 'data')) as [Buffer];
+  return { child, uri: line.toString().trim() };
+}
+
+test(
+  '[CH-7] [CH-10] a database that is killed under load and comes back has everything that was acknowledged',
+  { timeout: 120_000 },
+  async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'atelier-database-'));
+    let database = await startDatabase(join(directory, 'db'), '0');
+    const env = { ...testEnvironment(join(directory, 'data')), MONGODB_URI: database.uri };
+    const server = await startProcess(env);
+    const world = openWorld(() => server.url);
+    try {
+      const [ada, grace] = [await world.person('Ada'), await world.person('Grace')];
+      const chatId = await world.chat([ada, grace]);
+      const [writer, listener] = [await world.client(ada), await world.client(grace)];
+      const heard: string[] = [];
+      listener.on('message:created', ({ message }) => heard.push(message.id));
+
+      const acked: { id: string; seq: number }[] = [];
+      const refusals: unknown[] = [];
+      const stopping = new AbortController();
+      const writers = Array.from({ length: WRITERS }, async (_, who) => {
+        for (let n = 0; !stopping.signal.aborted; n++) {
+          await writer.send(chatId, `${who}:${n}`).then(
+            (answer) => acked.push(answer),
+            (error: unknown) => refusals.push(error),
+          );
+        }
+      });
+      for (let round = 0; round < 2; round++) {
+        const before = acked.length;
+        await expect.poll(() => acked.length, { timeout: 30_000 }).toBeGreaterThan(before + 200);
+        database.child.kill('SIGKILL');
+        await once(database.child, 'exit');
+        await expect.poll(async () => (await fetch(`${server.url}/readyz`)).status, { timeout: 15_000 }).toBe(503);
+        database = await startDatabase(join(directory, 'db'), new URL(database.uri).port);
+        await expect.poll(async () => (await fetch(`${server.url}/readyz`)).status, { timeout: 15_000 }).toBe(200);
+      }
+      const before = acked.length;
+      await expect.poll(() => acked.length, { timeout: 30_000 }).toBeGreaterThan(before + 200);
+      stopping.abort();
+      await Promise.all(writers);
+
+      // While it was away, writers were told that the outcome is unknown, nothing else.
+      expect(refusals.filter((error) => !(error instanceof AtelierError && error.code === 'unavailable'))).toEqual([]);
+      const stored = await historyOf(writer, chatId);
+      expect(stored.map(({ seq }) => seq)).toEqual(stored.map((_, n) => n + 1));
+      expect(new Set(stored.map(({ content }) => content)).size).toBe(stored.length);
+      const seqOf = new Map(stored.map(({ id, seq }) => [id, seq]));
+      expect(acked.filter(({ id, seq }) => seqOf.get(id) !== seq)).toEqual([]);
+      await expect.poll(() => heard.length, { timeout: 20_000 }).toBe(stored.length);
+      expect(heard).toEqual(stored.map(({ id }) => id));
+    } finally {
+      await world[Symbol.asyncDispose]();
+      await server.end('SIGKILL');
+      database.child.kill('SIGKILL');
+      await rm(directory, { recursive: true, force: true });
+    }
+  },
+);
