@@ -83,6 +83,10 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     ends.push(() => metrics.close());
     const errorHook = createErrorHook({ dsn: config.errorDsn, log });
     ends.push(() => errorHook.close());
+    const onBug = (error: unknown, fields: Record<string, unknown> = {}): void => {
+      log.error('a bug reached the boundary', { ...fields, error });
+      errorHook.report(error, fields);
+    };
     const database = await connectDatabase({ mongodbUri: config.mongodbUri, dataDir: config.dataDir, log });
     ends.push(() => database.close());
     const { connection } = database;
@@ -112,6 +116,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       trustedHops: config.trustProxyHops,
       allowsOrigin,
       capScale: config.rateLimitScale,
+      onBug,
       now,
     });
     const { rooms } = gateway;
@@ -180,10 +185,6 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       );
     }
 
-    const onBug = (error: unknown, fields: Record<string, unknown> = {}): void => {
-      log.error('a bug reached the boundary', { ...fields, error });
-      errorHook.report(error, fields);
-    };
     const call = createCall(
       contract,
       {
@@ -249,7 +250,6 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       call,
       authenticate,
       hooks: [chat, presence],
-      onBug,
     });
     const unsubscribe = bus.subscribe(ALL_NODES, (data) => {
       const notice = asSessionRevoked(data);

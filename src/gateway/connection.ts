@@ -112,10 +112,13 @@ export class Connection {
     const work = this.#opening
       ? this.#opening.then(() => this.#deps.call(name, input, caller))
       : this.#deps.call(name, input, caller);
-    void work.then((answer) => {
-      this.#underWay--;
-      ack?.(answer);
-    });
+    work
+      .then((answer) => {
+        this.#underWay--;
+        ack?.(answer);
+      })
+      // An answer that cannot be encoded must not end the process.
+      .catch((error: unknown) => this.#deps.onBug(error, { connectionId: this.ref.id, userId: this.ref.userId }));
   }
 
   #caller(): Caller {

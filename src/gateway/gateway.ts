@@ -23,6 +23,8 @@ export interface GatewayOptions<E extends EventMap> {
   allowsOrigin: (origin: string) => boolean;
   /** Multiplies the connection caps; 0 switches them off. */
   capScale: number;
+  /** The one error boundary. */
+  onBug: (error: unknown, fields?: Record<string, unknown>) => void;
   now: () => number;
 }
 
@@ -31,7 +33,6 @@ export interface GatewayService {
   call: Call;
   authenticate: (accessToken: string) => Promise<Session>;
   hooks: readonly ConnectionHook[];
-  onBug: (error: unknown, fields?: Record<string, unknown>) => void;
 }
 
 export interface Gateway<E extends EventMap> {
@@ -78,7 +79,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
   });
   const namespace = io.of('/');
   const adapter = namespace.adapter as unknown as FanOutAdapter;
-  const rooms = createSocketRooms(namespace, options.events, { checkEvents: options.checkEvents });
+  const rooms = createSocketRooms(namespace, options.events, options);
   const connections = new Map<string, Connection>();
   /** Sessions that ended lately: one may end between its check at the handshake and its socket's registration. */
   const endedSessions = new LRUCache<string, CloseReason>({ max: 10_000, ttl: 60_000 });
@@ -91,7 +92,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
         protocolVersion: options.protocolVersion,
         connectionsOf: (userId) => rooms.size(userRoom(userId)),
         maxConnectionsPerUser: cap(LIMITS.connectionsPerUser),
-        onBug: service.onBug,
+        onBug: options.onBug,
       }),
     );
     namespace.on('connection', (socket) => {
@@ -101,7 +102,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
         call: service.call,
         hooks: service.hooks,
         hello: () => ({ protocol: options.protocolVersion, serverId: options.serverId, limits: LIMITS }),
-        onBug: service.onBug,
+        onBug: options.onBug,
         now: options.now,
       });
       connections.set(socket.id, connection);

@@ -3,10 +3,16 @@ import type { Namespace } from 'socket.io';
 import type { EventMap, Room, Rooms, Target } from '../protocol/index.ts';
 import type { FanOutAdapter } from './fan-out-adapter.ts';
 
+export interface SocketRoomsOptions {
+  /** Parse every event against its schema; tests do. */
+  checkEvents: boolean;
+  onBug: (error: unknown, fields: Record<string, unknown>) => void;
+}
+
 export function createSocketRooms<E extends EventMap>(
   namespace: Namespace,
   events: E,
-  options: { /** Parse every event against its schema; tests do. */ checkEvents: boolean },
+  options: SocketRoomsOptions,
 ): Rooms<E> {
   const adapter = namespace.adapter as FanOutAdapter;
   const socketIds = (target: Target): string[] =>
@@ -14,8 +20,12 @@ export function createSocketRooms<E extends EventMap>(
 
   return {
     emit(room, event, data) {
-      if (options.checkEvents) events[event]?.data.parse(data);
-      adapter.enqueue(room, event, data);
+      try {
+        if (options.checkEvents) events[event]?.data.parse(data);
+        adapter.enqueue(room, event, data);
+      } catch (error) {
+        options.onBug(error, { event, room });
+      }
     },
     join(target, room) {
       for (const id of socketIds(target)) void namespace.sockets.get(id)?.join(room);

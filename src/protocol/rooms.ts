@@ -28,7 +28,8 @@ export type Target = { connectionId: string } | { room: Room };
 export interface Rooms<E extends EventMap = EventMap> {
   /**
    * To every socket of the room, in the order of the calls. `droppable`: may be skipped for a socket that reads slowly,
-   * because a later event replaces it (typing, presence, cursors).
+   * because a later event replaces it (typing, presence, cursors). Never throws: an event that cannot be sent is a bug,
+   * which is reported and must not break what was done before it.
    */
   emit<K extends keyof E & string>(room: Room, event: K, data: EventData<E[K]>, options?: { droppable?: true }): void;
   join(target: Target, room: Room): void;

@@ -4,9 +4,12 @@ import type { AddressInfo } from 'node:net';
 import { Server } from 'socket.io';
 import { io, type Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
+import { z } from 'zod';
 import * as ws from 'ws';
 import { FanOutAdapter } from '../../src/gateway/fan-out-adapter.ts';
+import { createSocketRooms } from '../../src/gateway/socket-rooms.ts';
 import { binaryFrame, textFrame } from '../../src/gateway/websocket-frame.ts';
+import { event, userRoom } from '../../src/protocol/index.ts';
 
 async function setUp() {
   const http = createServer();
@@ -97,4 +100,20 @@ test('[PR-22] one tick is one write per websocket', async () => {
   for (let n = 0; n < 10; n++) setup.adapter.enqueue('r', 'event', { n });
   await expect.poll(() => heard.length).toBe(10);
   expect(writes).toBe(1);
+});
+
+test('[PR-10] an event that cannot be encoded is reported as a bug and breaks nothing', async () => {
+  await using setup = await setUp();
+  const room = userRoom('ada');
+  const { heard } = await setup.join(room);
+  const bugs: unknown[] = [];
+  const rooms = createSocketRooms(
+    setup.server.of('/'),
+    { said: event({ data: z.unknown(), doc: 'Anything.' }) },
+    { checkEvents: true, onBug: (error, fields) => bugs.push([error, fields]) },
+  );
+  rooms.emit(room, 'said', { n: 1n });
+  rooms.emit(room, 'said', { n: 2 });
+  await expect.poll(() => heard).toEqual([['said', { n: 2 }]]);
+  expect(bugs).toEqual([[expect.any(TypeError), { event: 'said', room }]]);
 });

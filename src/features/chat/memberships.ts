@@ -24,13 +24,9 @@ export class Memberships {
     const key = `${chatId}:${userId}`;
     const known = this.#roles.get(key);
     if (known) return known;
-    const row = await this.#model.collection.findOne<MembershipRecord>({
-      chatId: new Types.ObjectId(chatId),
-      userId: new Types.ObjectId(userId),
-    });
-    if (!row) throw new Fault('not_found', 'There is no such chat');
-    this.#roles.set(key, row.role);
-    return row.role;
+    const { role } = await this.get(chatId, userId);
+    this.#roles.set(key, role);
+    return role;
   }
 
   /** The memberships of a new chat. Repeating it changes nothing. */

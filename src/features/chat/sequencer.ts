@@ -133,6 +133,8 @@ export class Sequencer {
       }
     } finally {
       state.filling = false;
+      // An entry that came early while this read was under way has set no timer for its own gap.
+      if (this.#chats.get(chatId) === state) this.#advance(chatId, state);
     }
   }
 
