@@ -2,6 +2,7 @@
  * What nodes say to each other now. A notice may be lost (a node that was away, a broker that came back empty),
  * so nothing is built on it alone: its users compare with the log when the bus is `ready` again and from time to time.
  */
+/** Data are JSON values and `Uint8Array`s, and belong to the bus once published. */
 export type BusListener = (data: unknown) => void;
 
 /** `undefined` means "not for me"; anything else is sent back to the node that asked. */
@@ -10,8 +11,15 @@ export type BusResponder = (data: unknown) => Promise<unknown>;
 export interface Bus {
   /** Tells every subscriber on every node, this one too. Never throws or rejects: what cannot be sent is counted and dropped. */
   publish(topic: string, data: unknown): void;
+  /** As `publish`, to the other nodes only: for what this node has dealt with itself already. */
+  relay(topic: string, data: unknown): void;
   /** Returns how to stop. Listeners run in the order of the publishes of one node; one that throws does not stop the rest. */
   subscribe(topic: string, listener: BusListener): () => void;
+  /**
+   * Resolves when what any node publishes on a subscribed topic from now on reaches this one, or when the broker is out
+   * of reach: then `onReady` follows. Never rejects.
+   */
+  listening(topic: string): Promise<void>;
   /** Asks the responder of a topic on any node; rejects with `Fault('unavailable')` when none has answered in time. */
   request(topic: string, data: unknown, timeoutMs: number): Promise<unknown>;
   respond(topic: string, responder: BusResponder): () => void;

@@ -25,7 +25,9 @@ export function createMemoryBus({ log }: { log: Log }): Bus {
       // Never inside the publisher's call: its state may be half changed, and a broker would not do it either.
       if (!closed) queueMicrotask(() => deliver(topic, data));
     },
+    relay() {},
     subscribe: (topic, listener) => listeners.add(topic, listener),
+    async listening() {},
     respond: (topic, responder) => responders.add(topic, responder),
     onReady: () => () => {},
 

@@ -5,10 +5,8 @@
  */
 import { Adapter } from 'socket.io-adapter';
 import { PacketType } from 'socket.io-parser';
+import type { Packet } from '../protocol/index.ts';
 import { binaryFrame, textFrame } from './websocket-frame.ts';
-
-/** What an encoder gives for one packet: its text, then its binary attachments. */
-type Encoded = (string | Buffer)[];
 
 /** The parts of an engine.io socket that delivery uses. */
 interface Transportable {
@@ -22,7 +20,7 @@ interface LocalSocket {
 }
 
 interface RoomQueue {
-  packets: Encoded[];
+  packets: Packet[];
   frames: Buffer[];
 }
 
@@ -31,9 +29,8 @@ export class FanOutAdapter extends Adapter {
   #scheduled: NodeJS.Immediate | undefined;
 
   /** Queues an event for everyone in the room; it leaves at the end of this tick. */
-  enqueue(room: string, event: string, data: unknown): void {
+  enqueue(room: string, packet: Packet): void {
     if (!this.rooms.has(room)) return;
-    const packet = this.#encode(event, data);
     let queue = this.#queues.get(room);
     if (!queue) {
       queue = { packets: [], frames: [] };
@@ -71,7 +68,7 @@ export class FanOutAdapter extends Adapter {
     return super.close();
   }
 
-  #encode(event: string, data: unknown): Encoded {
+  encode(event: string, data: unknown): Packet {
     return this.nsp.server.encoder.encode({ type: PacketType.EVENT, nsp: this.nsp.name, data: [event, data] });
   }
 
@@ -88,7 +85,13 @@ export class FanOutAdapter extends Adapter {
       const conn = sockets.get(id)?.conn;
       if (conn?.readyState !== 'open') continue;
       if (conn.transport.name === 'websocket') conn.write('', { wsPreEncodedFrame: [batch] });
-      else for (const packet of queue.packets) for (const part of packet) conn.write(part, {});
+      else
+        for (const packet of queue.packets)
+          for (const part of packet)
+            conn.write(
+              typeof part === 'string' ? part : Buffer.from(part.buffer, part.byteOffset, part.byteLength),
+              {},
+            );
     }
   }
 }

@@ -25,13 +25,43 @@ export const presenceRoom = (userId: string): Room => `presence:${userId}`;
 /** Either one socket or every socket in a room. */
 export type Target = { connectionId: string } | { room: Room };
 
-export interface Rooms<E extends EventMap = EventMap> {
+/** An event as it goes over the wire: made once, delivered to many. Its text, then its binary attachments. */
+export type Packet = readonly (string | Uint8Array)[];
+
+/** What other nodes have made of a room's log; without a packet it was too large to travel and is to be read there. */
+export type RelayedListener = (room: Room, position: number, packet: Packet | undefined) => void;
+
+export interface EmitOptions {
   /**
-   * To every socket of the room, in the order of the calls. `droppable`: may be skipped for a socket that reads slowly,
-   * because a later event replaces it (typing, presence, cursors). Never throws: an event that cannot be sent is a bug,
-   * which is reported and must not break what was done before it.
+   * Names a state that each event of this name replaces (typing of somebody, a cursor). A socket that reads slowly is
+   * skipped; once it has caught up it gets the newest one only.
    */
-  emit<K extends keyof E & string>(room: Room, event: K, data: EventData<E[K]>, options?: { droppable?: true }): void;
+  latest?: string;
+  /** Sockets that are also in one of these rooms get nothing. */
+  except?: readonly Room[];
+}
+
+/**
+ * Events that cannot be sent are bugs: they are reported and never break what was done before them, so nothing here
+ * throws.
+ */
+export interface Rooms<E extends EventMap = EventMap> {
+  /** To every socket of the room on every node, in the order of this node's calls. */
+  emit<K extends keyof E & string>(room: Room, event: K, data: EventData<E[K]>, options?: EmitOptions): void;
+  /** To the sockets of this node only: for what every node finds out by itself. */
+  emitHere<K extends keyof E & string>(room: Room, event: K, data: EventData<E[K]>, options?: EmitOptions): void;
+
+  /** For rooms with a log, whose events every node emits in the log's order: encodes one; undefined if that is impossible. */
+  encode<K extends keyof E & string>(event: K, data: EventData<E[K]>): Packet | undefined;
+  /** To the sockets of this node, in the order of the calls, those of `emit` among them. */
+  deliver(room: Room, packet: Packet): void;
+  /** Tells the other nodes what stands at `position` of the room's log. May be lost. */
+  relay(room: Room, position: number, packet: Packet): void;
+  /** Hears what other nodes relay to rooms of one kind (`chat`) that have sockets here. Returns how to stop. */
+  onRelayed(prefix: string, listener: RelayedListener): () => void;
+  /** Resolves when what other nodes emit and relay to the room from now on reaches its sockets here. Never rejects. */
+  listening(room: Room): Promise<void>;
+
   join(target: Target, room: Room): void;
   leave(target: Target, room: Room): void;
   /** Whether a socket of this node is in the room. */
@@ -40,4 +70,6 @@ export interface Rooms<E extends EventMap = EventMap> {
   size(room: Room): number;
   /** Rooms of one kind that a socket of this node is in, by prefix (`chat`). */
   of(connectionId: string, prefix: string): Room[];
+  /** The sockets of this node in the room. */
+  connections(room: Room): { id: string; userId: string }[];
 }

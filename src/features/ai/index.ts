@@ -23,7 +23,7 @@ export type { StreamEvent } from './stream-reader.ts';
 export interface AiDeps {
   connection: Connection;
   chat: Pick<ChatService, 'createAssistantChat' | 'history' | 'messageById' | 'post' | 'requireMember'>;
-  rooms: Rooms<typeof aiEvents>;
+  rooms: Pick<Rooms<typeof aiEvents>, 'emit' | 'size'>;
   streamLog: StreamLog;
   nodes: Nodes;
   leases: Leases;

@@ -15,7 +15,7 @@ export interface EndingDeps {
   chat: Pick<ChatService, 'messageById' | 'post'>;
   streams: StreamStore;
   streamLog: StreamLog;
-  rooms: Rooms<typeof aiEvents>;
+  rooms: Pick<Rooms<typeof aiEvents>, 'emit' | 'size'>;
   log: Log;
   clock: Clock;
 }

@@ -11,7 +11,7 @@ import { INTERRUPTED, type EndStream } from './stream-ending.ts';
 
 export interface RunnerDeps {
   provider: AiProvider;
-  rooms: Rooms<typeof aiEvents>;
+  rooms: Pick<Rooms<typeof aiEvents>, 'emit' | 'size'>;
   streamLog: StreamLog;
   end: EndStream;
   log: Log;

@@ -105,7 +105,11 @@ export class Sequencer {
       if (!next) break;
       state.early.delete(next.rev);
       state.lastRev = next.rev;
-      this.#deps.rooms.emit(chatRoom(chatId), 'message:created', { chatId, rev: next.rev, message: toMessage(next) });
+      this.#deps.rooms.emitHere(chatRoom(chatId), 'message:created', {
+        chatId,
+        rev: next.rev,
+        message: toMessage(next),
+      });
     }
     for (const rev of state.early.keys()) if (rev <= state.lastRev) state.early.delete(rev);
     if (state.early.size === 0) {

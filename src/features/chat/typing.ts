@@ -63,6 +63,11 @@ export class Typing {
   }
 
   #tell(chatId: string, userId: string, typing: boolean): void {
-    this.#rooms.emit(chatLiveRoom(chatId), 'typing:changed', { chatId, userId, typing }, { droppable: true });
+    this.#rooms.emit(
+      chatLiveRoom(chatId),
+      'typing:changed',
+      { chatId, userId, typing },
+      { latest: `typing:${chatId}:${userId}` },
+    );
   }
 }

@@ -85,7 +85,8 @@ export function createPresence(deps: PresenceDeps): PresenceFeature {
     // A connection that came back in time is no change.
     if (!presence || told.get(userId) === presence.status) return;
     told.set(userId, presence.status);
-    rooms.emit(presenceRoom(userId), 'presence:changed', presence, { droppable: true });
+    // Every node hears of it from the registry.
+    rooms.emitHere(presenceRoom(userId), 'presence:changed', presence, { latest: `presence:${userId}` });
   }
 
   async function visible(userId: string, userIds: readonly string[]): Promise<Presence[]> {

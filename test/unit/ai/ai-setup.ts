@@ -30,20 +30,31 @@ export interface TestRooms extends Rooms {
 function createTestRooms(): TestRooms {
   const heard: HeardEvent[] = [];
   const listeners: ((event: HeardEvent) => void)[] = [];
+  const hear = (room: string, event: string, data: unknown): void => {
+    const definition = events[event as keyof typeof events];
+    const entry = { room, event, data: definition.data.parse(data) as Record<string, unknown> };
+    heard.push(entry);
+    for (const listener of listeners) listener(entry);
+  };
   return {
     heard,
     listen: (listener) => void listeners.push(listener),
-    emit(room, event, data) {
-      const definition = events[event as keyof typeof events];
-      const entry = { room, event, data: definition.data.parse(data) as Record<string, unknown> };
-      heard.push(entry);
-      for (const listener of listeners) listener(entry);
+    emit: hear,
+    emitHere: hear,
+    encode: (event, data) => [JSON.stringify([event, data])],
+    deliver(room, [text]) {
+      const [event, data] = JSON.parse(String(text)) as [string, unknown];
+      hear(room, event, data);
     },
+    relay() {},
+    onRelayed: () => () => {},
+    async listening() {},
     join() {},
     leave() {},
     has: () => true,
     size: () => 2,
     of: () => [],
+    connections: () => [],
   };
 }
 
