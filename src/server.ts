@@ -15,6 +15,7 @@ import {
 import { loadSecrets, type Config } from './config/index.ts';
 import { createAi, createProvider } from './features/ai/index.ts';
 import { asSessionRevoked, createAuth, type OtpProviderOptions } from './features/auth/index.ts';
+import { createBlocks } from './features/blocks/index.ts';
 import { createChat } from './features/chat/index.ts';
 import { createPresence } from './features/presence/index.ts';
 import { contract, events, PROTOCOL_VERSION } from './features/registry.ts';
@@ -141,6 +142,8 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       otp: { provider: otpProvider(config), countries: config.otpCountries ?? [], hourlyCap: config.otpHourlyCap },
     });
     ends.push(() => auth.close());
+    const blocks = createBlocks({ connection, users, bus, log, now });
+    ends.push(() => blocks.close());
     const chat = createChat({
       connection,
       rooms,
@@ -190,6 +193,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       {
         ...auth.handlers,
         ...users.handlers,
+        ...blocks.handlers,
         ...chat.handlers({ runningStreams: (chatId) => ai.running(chatId) }),
         ...presence.handlers,
         ...ai.handlers,

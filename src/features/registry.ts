@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { event, Id } from '../protocol/index.ts';
 import { aiContract, aiEvents } from './ai/contract.ts';
 import { authContract, authEvents } from './auth/contract.ts';
+import { blocksContract } from './blocks/contract.ts';
 import { chatContract, chatEvents } from './chat/contract.ts';
 import { presenceContract, presenceEvents } from './presence/contract.ts';
 import { usersContract } from './users/contract.ts';
@@ -32,6 +33,7 @@ const connectionEvents = {
 export const contract = {
   ...authContract,
   ...usersContract,
+  ...blocksContract,
   ...chatContract,
   ...presenceContract,
   ...aiContract,

@@ -93,6 +93,19 @@ describe('user:search', () => {
     expect(await world.search('14155550100')).toEqual([]);
   });
 
+  test('[BL-1] does not find by phone number or e-mail address who has opted out', async () => {
+    await using world = await openUsers();
+    const [ada] = await world.add({ name: 'Ada', email: 'ada@example.com', phoneNumber: '+14155550100' });
+    const changed = await world.call('user:update-profile', { findable: false }, ada?.id);
+    expect(changed).toMatchObject({ data: { user: { name: 'Ada', findable: false } } });
+    expect(await world.search('ada@example.com')).toEqual([]);
+    expect(await world.search('+14155550100')).toEqual([]);
+    expect(await world.search('ada')).toEqual(['Ada']);
+    await world.call('user:update-profile', { findable: true }, ada?.id);
+    expect(await world.search('ada@example.com')).toEqual(['Ada']);
+    expect(await world.search('+14155550100')).toEqual(['Ada']);
+  });
+
   test('shows nobody twice, at most 20, and never the caller', async () => {
     await using world = await openUsers();
     const [me] = await world.add(
@@ -132,6 +145,16 @@ describe('user:search', () => {
       data: { items: [{ id: ada?.id, name: 'Ada', avatarUrl: `/api/users/${ada?.id}/avatar` }] },
     });
   });
+});
+
+test('[BL-1] user:get shows what everybody may see', async () => {
+  await using world = await openUsers();
+  const [ada] = await world.add({ name: 'Ada', username: 'ada', email: 'ada@example.com', password: 'x' });
+  expect(await world.call('user:get', { userId: ada?.id })).toEqual({
+    ok: true,
+    data: { user: { id: ada?.id, name: 'Ada', username: 'ada', avatarUrl: `/api/users/${ada?.id}/avatar` } },
+  });
+  expect(await world.call('user:get', { userId: NOBODY })).toMatchObject({ error: { code: 'not_found' } });
 });
 
 describe('a profile', () => {

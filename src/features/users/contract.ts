@@ -17,6 +17,7 @@ export const Username = z
 export const Profile = User.extend({
   email: z.string().optional(),
   phoneNumber: z.string().optional(),
+  findable: z.boolean().meta({ description: 'Whether the complete phone number or e-mail address finds one' }),
   createdAt: Time,
 }).meta({ id: 'Profile' });
 export type Profile = z.output<typeof Profile>;
@@ -28,7 +29,15 @@ export const usersContract = {
     auth: 'user',
     rate: 'reads',
     http: { route: 'GET /api/users/search' },
-    doc: 'At most 20 users: name and username by prefix (two characters or more), phone number and e-mail only when complete.',
+    doc: 'At most 20 users: name and username by prefix (two characters or more), phone number and e-mail only when complete and not of those who opted out (`findable`).',
+  }),
+  'user:get': operation({
+    input: z.strictObject({ userId: Id }),
+    output: z.object({ user: User }),
+    auth: 'user',
+    rate: 'reads',
+    http: { route: 'GET /api/users/:userId' },
+    doc: 'One user as everybody may see them.',
   }),
   'user:profile': operation({
     input: z.strictObject({}),
@@ -39,11 +48,15 @@ export const usersContract = {
     doc: "The caller's own profile.",
   }),
   'user:update-profile': operation({
-    input: z.strictObject({ name: Name.optional(), username: Username.optional() }),
+    input: z.strictObject({
+      name: Name.optional(),
+      username: Username.optional(),
+      findable: z.boolean().optional(),
+    }),
     output: z.object({ user: Profile }),
     auth: 'user',
     rate: 'writes',
     http: { route: 'PUT /api/users/profile' },
-    doc: 'Changes name or username; a username that is taken is a conflict.',
+    doc: 'Changes name, username, or whether phone number and e-mail address find one; a username that is taken is a conflict.',
   }),
 };

@@ -66,7 +66,10 @@ export function createUsers({ connection, now = Date.now }: UsersDeps): Users {
     return profileOf(found(await collection.findOne<PublicRecord>({ _id: new Types.ObjectId(userId) }, options)));
   }
 
-  async function update(userId: string, fields: Partial<Pick<UserRecord, 'name' | 'username'>>): Promise<Profile> {
+  async function update(
+    userId: string,
+    fields: Partial<Pick<UserRecord, 'name' | 'username' | 'findable'>>,
+  ): Promise<Profile> {
     const record = await collection
       .findOneAndUpdate(
         { _id: new Types.ObjectId(userId) },
@@ -89,10 +92,14 @@ export function createUsers({ connection, now = Date.now }: UsersDeps): Users {
     handlers: {
       'user:search': async ({ query }, { session }) => ({ items: await searchUsers(model, query, session.userId) }),
       'user:profile': async (_input, { session }) => ({ user: await profile(session.userId) }),
-      'user:update-profile': async ({ name, username }, { session }) => ({
+      'user:get': async ({ userId }) => ({
+        user: publicUser(found(await collection.findOne<PublicRecord>({ _id: new Types.ObjectId(userId) }, options))),
+      }),
+      'user:update-profile': async ({ name, username, findable }, { session }) => ({
         user: await update(session.userId, {
           ...(name === undefined ? {} : { name }),
           ...(username === undefined ? {} : { username }),
+          ...(findable === undefined ? {} : { findable }),
         }),
       }),
     },

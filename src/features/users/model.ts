@@ -15,6 +15,8 @@ export interface UserRecord {
   password?: string;
   /** The folded name from its first word on, from its second word on, and so forth: what `user:search` looks through. */
   searchKeys: string[];
+  /** False for those whom phone number and e-mail address must not find. */
+  findable?: boolean;
   createdAt: Date;
   updatedAt: Date;
 }
@@ -34,6 +36,7 @@ export function createUserModel(connection: Connection): Model<UserRecord> {
       phoneNumber: String,
       password: { type: String, select: false },
       searchKeys: { type: [String], required: true },
+      findable: Boolean,
       createdAt: { type: Date, required: true },
       updatedAt: { type: Date, required: true },
     },
@@ -68,6 +71,7 @@ export function profileOf(record: PublicRecord): Profile {
     ...publicUser(record),
     ...(record.email === undefined ? {} : { email: record.email }),
     ...(record.phoneNumber === undefined ? {} : { phoneNumber: record.phoneNumber }),
+    findable: record.findable !== false,
     createdAt: record.createdAt.toISOString(),
   };
 }

@@ -38,9 +38,10 @@ export async function searchUsers(model: Model<UserRecord>, query: string, calle
 /** Each condition is one range or one point of one index. A complete address comes first: it is surely meant. */
 function conditionsOf(query: string): Record<string, unknown>[] {
   const conditions: Record<string, unknown>[] = [];
-  if (query.includes('@')) conditions.push({ email: query.toLowerCase() });
+  const findable = { $ne: false };
+  if (query.includes('@')) conditions.push({ email: query.toLowerCase(), findable });
   const digits = query.replaceAll(/[\s().-]/g, '');
-  if (/^\+\d{7,15}$/.test(digits)) conditions.push({ phoneNumber: digits });
+  if (/^\+\d{7,15}$/.test(digits)) conditions.push({ phoneNumber: digits, findable });
 
   const username = prefixOf(query.toLowerCase().replace(/^@/, ''));
   if (username) conditions.push({ username });

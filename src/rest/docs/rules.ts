@@ -81,6 +81,18 @@ export const RULES: RuleGroup[] = [
     },
   },
   {
+    title: 'People and blocks',
+    rules: {
+      'BL-1':
+        '`user:get` and `user:search` show of others only id, name, username and picture; phone number and e-mail address find only when complete, and nobody who has opted out.',
+      'BL-2':
+        'A block holds both ways, whoever set it, until the one who set it ends it; a repetition changes nothing.',
+      'BL-3':
+        'A block takes effect on every server at once, and within 30 s also where the notice of it was lost. Nobody is told of being blocked.',
+      'BL-4': '`user:blocked` lists whom the caller has blocked, the newest first.',
+    },
+  },
+  {
     title: 'Chats and messages',
     rules: {
       'CH-1':
