@@ -1,0 +1,26 @@
+/** What a blob may be called: the same in every form, so that one can be moved into another. */
+import { Fault } from '../../protocol/index.ts';
+
+/** The first is an object store's bound with room for a deployment's prefix, the second a file system's with room for a suffix. */
+export const KEY_BYTES = 512;
+export const SEGMENT_BYTES = 200;
+
+/** Control characters; lone surrogates, which would all become one character; the backslash, which some systems take for a slash. */
+const UNWANTED = /[\p{Cc}\p{Surrogate}\\]/u;
+
+/**
+ * The segments of a key, or `Fault('invalid')`: 1 to 512 bytes of well-formed Unicode, segments of 1 to 200 bytes
+ * between slashes, none of them `.` or `..`.
+ */
+export function segmentsOf(key: string): string[] {
+  const segments = key.split('/');
+  const isGood =
+    Buffer.byteLength(key) <= KEY_BYTES &&
+    !UNWANTED.test(key) &&
+    segments.every((segment) => !['', '.', '..'].includes(segment) && Buffer.byteLength(segment) <= SEGMENT_BYTES);
+  if (!isGood) throw new Fault('invalid', 'This name cannot be stored');
+  return segments;
+}
+
+/** By bytes of UTF-8, as object stores do; JavaScript compares UTF-16 units. */
+export const compareKeys = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
