@@ -3,10 +3,10 @@ import type { ConnectionStatus, PresenceRegistry } from './presence-registry.ts'
 
 export function createMemoryPresenceRegistry(): PresenceRegistry {
   const users = new Map<string, Map<string, ConnectionStatus>>();
-  const listeners = new Set<{ call: (userId: string) => void }>();
+  const listeners = new Set<{ call: (userId: string, vanished: boolean) => void }>();
 
   const changed = (userId: string): void => {
-    for (const { call } of listeners) call(userId);
+    for (const { call } of listeners) call(userId, false);
   };
 
   return {
@@ -39,6 +39,9 @@ export function createMemoryPresenceRegistry(): PresenceRegistry {
       listeners.add(entry);
       return () => void listeners.delete(entry);
     },
+
+    onGone: () => () => {},
+    onReach: () => () => {},
 
     async close() {
       users.clear();

@@ -2,13 +2,23 @@
 export type ConnectionStatus = 'online' | 'away' | 'busy';
 
 export interface PresenceRegistry {
-  /** Adds a connection of this node or changes its status. */
+  /** Adds a connection of this node or changes its status. While out of reach it is kept here and told later. */
   set(userId: string, connectionId: string, status: ConnectionStatus): Promise<void>;
-  /** Removes one; `last` when the user has no other connection anywhere. */
+  /**
+   * Removes one; `last` when the user has no other connection anywhere. While out of reach nobody knows: `last` is
+   * false, and `onGone` says it later if it was so.
+   */
   remove(userId: string, connectionId: string): Promise<{ last: boolean }>;
   /** Statuses of all connections of each user; a user without any is left out. Rejects with `Fault('unavailable')` while out of reach. */
   get(userIds: readonly string[]): Promise<Map<string, ConnectionStatus[]>>;
-  /** Called with a user whose connections changed, on any node. */
-  onChange(listener: (userId: string) => void): () => void;
+  /**
+   * Called with a user whose connections changed, on any node. `vanished`: they ended with a node that died, which has
+   * been waited for long enough.
+   */
+  onChange(listener: (userId: string, vanished: boolean) => void): () => void;
+  /** Called on one node with a user whose last connection anywhere is gone, where no `remove` could say it. */
+  onGone(listener: (userId: string) => void): () => void;
+  /** Called with false when the registry is out of reach, and with true when it is back: changes may have been missed. */
+  onReach(listener: (inReach: boolean) => void): () => void;
   close(): Promise<void>;
 }
