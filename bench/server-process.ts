@@ -1,49 +1,51 @@
-/** Servers under test, each a process of its own, and what they cost. */
+/** One process under test and what it costs. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 /** Clock ticks per second of /proc, the same on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
-export interface Target {
-  name: string;
+export interface ServerProcess {
+  /** The address that it printed. */
   url: string;
   /** CPU seconds of all its threads so far. */
   cpuSeconds(): number;
   residentBytes(): number;
+  /** What it holds after a garbage collection. */
+  memory(): Promise<NodeJS.MemoryUsage>;
   stop(): Promise<void>;
 }
 
-/** Starts a server and waits for the line that carries its address. */
-async function start(
-  name: string,
-  args: string[],
-  env: NodeJS.ProcessEnv,
-  clean: () => Promise<void>,
-): Promise<Target> {
-  const child = spawn(process.execPath, args, {
+/** Starts Node on a script and waits for the line that carries its address. Flags for a profile come by BENCH_NODE_OPTIONS. */
+export async function startNode(args: readonly string[], env: NodeJS.ProcessEnv): Promise<ServerProcess> {
+  const flags = (process.env['BENCH_NODE_OPTIONS'] ?? '').split(' ').filter(Boolean);
+  const child = spawn(process.execPath, ['--expose-gc', '--import', './bench/probe.mjs', ...flags, ...args], {
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
-  const url = await addressOf(child);
+  return { url: await addressOf(child), ...costsOf(child), stop: () => end(child) };
+}
+
+/** A profile is written only by a process that ends in order. */
+async function end(child: ChildProcess): Promise<void> {
+  child.kill(process.env['BENCH_NODE_OPTIONS'] === undefined ? 'SIGKILL' : 'SIGTERM');
+  await once(child, 'exit');
+}
+
+export function costsOf(child: ChildProcess): Pick<ServerProcess, 'cpuSeconds' | 'residentBytes' | 'memory'> {
   const { pid } = child;
   return {
-    name,
-    url,
     cpuSeconds() {
       const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
       return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
     },
     residentBytes: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024,
-    async stop() {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-      await clean();
+    async memory() {
+      child.send('memory');
+      const [usage] = (await once(child, 'message')) as [NodeJS.MemoryUsage];
+      return usage;
     },
   };
 }
@@ -58,18 +60,4 @@ async function addressOf(child: ChildProcess): Promise<string> {
     }
   }
   throw new Error('The server ended before it gave its address');
-}
-
-export const startBare = (): Promise<Target> =>
-  start('bare socket.io', ['--import', 'tsx', 'bench/bare-server.ts'], {}, async () => {});
-
-/** The built server with everything on: embedded storage, durable writes, checks; limits off. */
-export async function startAtelier(): Promise<Target> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'atelier-bench-'));
-  return start(
-    'Atelier',
-    ['dist/main.js'],
-    { PORT: '0', DATA_DIR: dataDir, RATE_LIMIT_SCALE: '0', LOG_LEVEL: 'warn' },
-    () => rm(dataDir, { recursive: true, force: true }),
-  );
 }
