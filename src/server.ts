@@ -110,6 +110,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     const allowsOrigin = originRule(config);
     const gateway = createGateway({
       httpServer,
+      bus,
       events,
       checkEvents,
       protocolVersion: PROTOCOL_VERSION,

@@ -25,6 +25,8 @@ export interface Bus {
   respond(topic: string, responder: BusResponder): () => void;
   /** Called when the bus has (re)connected: notices may have been missed before. */
   onReady(listener: () => void): () => void;
+  /** No other node can be there: what would be relayed need not be made. */
+  readonly alone: boolean;
   /** False while the broker is out of reach. */
   readonly healthy: boolean;
   close(): Promise<void>;

@@ -21,6 +21,7 @@ export function createMemoryBus({ log }: { log: Log }): Bus {
 
   return {
     healthy: true,
+    alone: true,
     publish(topic, data) {
       // Never inside the publisher's call: its state may be half changed, and a broker would not do it either.
       if (!closed) queueMicrotask(() => deliver(topic, data));

@@ -33,6 +33,8 @@ export type CloseReason = 'expired' | 'revoked' | 'logout' | 'reuse';
 export interface ConnectionDeps {
   call: Call;
   hooks: readonly ConnectionHook[];
+  /** Resolves when what other nodes emit to the user is heard here. */
+  listening: () => Promise<void>;
   /** The `hello` without what only the connection knows. */
   hello: () => Record<string, unknown>;
   onBug: (error: unknown, fields: { connectionId: string; userId: string }) => void;
@@ -80,6 +82,8 @@ export class Connection {
 
   async #open(): Promise<void> {
     try {
+      // First, so that what the hooks read is not older than what is heard.
+      await this.#deps.listening();
       await Promise.all(this.#deps.hooks.map(async (hook) => hook.connected?.(this.ref)));
       this.socket.emit('hello', {
         ...this.#deps.hello(),

@@ -5,15 +5,20 @@
 import type { Server as HttpServer } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import { Server, type Socket } from 'socket.io';
+import type { Bus } from '../cluster/index.ts';
 import { LIMITS, userRoom, type Call, type EventMap, type Rooms, type Session } from '../protocol/index.ts';
 import { AddressCap } from './address-cap.ts';
 import { Connection, type CloseReason, type ConnectionHook } from './connection.ts';
-import { FanOutAdapter } from './fan-out-adapter.ts';
+import { fanOutAdapter, type AdapterClass, type FanOutAdapter } from './fan-out-adapter.ts';
 import { createHandshake, originOf } from './handshake.ts';
 import { createSocketRooms } from './socket-rooms.ts';
 
 export interface GatewayOptions<E extends EventMap> {
   httpServer: HttpServer;
+  /** Carries events between the rooms of the nodes. */
+  bus: Bus;
+  /** Socket.IO's own adapter: the in-memory one if not given. */
+  adapter?: AdapterClass;
   events: E;
   checkEvents: boolean;
   protocolVersion: number;
@@ -53,7 +58,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
   const cap = (base: number): number => (options.capScale === 0 ? Infinity : base * options.capScale);
   const addresses = new AddressCap(cap(LIMITS.connectionsPerIp));
   const io = new Server({
-    adapter: FanOutAdapter,
+    adapter: fanOutAdapter(options.adapter),
     serveClient: false,
     maxHttpBufferSize: LIMITS.packetBytes,
     pingInterval: LIMITS.pingIntervalMs,
@@ -101,6 +106,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
       const connection = new Connection(socket, session, originOf(socket.request, options.trustedHops), {
         call: service.call,
         hooks: service.hooks,
+        listening: () => rooms.listening(userRoom(session.userId)),
         hello: () => ({ protocol: options.protocolVersion, serverId: options.serverId, limits: LIMITS }),
         onBug: options.onBug,
         now: options.now,
@@ -128,7 +134,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
 
   async function drain(): Promise<void> {
     draining = true;
-    adapter.flush();
+    rooms.flush();
     const ends = [...connections.values()].map((connection) => {
       const inMs = Math.floor(Math.random() * LIMITS.drainMs);
       connection.socket.emit('server:draining', { reconnectInMs: inMs });
@@ -151,8 +157,9 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
     roomCount: () => adapter.rooms.size,
     drain,
     async close() {
-      adapter.flush();
+      rooms.flush();
       await io.close();
+      rooms.close();
     },
   };
 }

@@ -1,46 +1,70 @@
-/** The gateway's form of the `Rooms` port: validated, typed emits and local membership. */
+/** The gateway's form of the `Rooms` port: validated, typed emits to this node and the others, and local membership. */
 import type { Namespace } from 'socket.io';
-import type { EventMap, Packet, Room, Rooms, Session, Target } from '../protocol/index.ts';
+import type { Bus } from '../cluster/index.ts';
+import type { EmitOptions, EventMap, Packet, Room, Rooms, Session, Target } from '../protocol/index.ts';
 import type { FanOutAdapter } from './fan-out-adapter.ts';
+import { NodeRelay } from './node-relay.ts';
 
 export interface SocketRoomsOptions {
+  bus: Bus;
   /** Parse every event against its schema; tests do. */
   checkEvents: boolean;
   onBug: (error: unknown, fields: Record<string, unknown>) => void;
 }
 
+/** The port, and what its owner ends. */
+export interface SocketRooms<E extends EventMap> extends Rooms<E> {
+  /** Delivers and relays everything emitted up to now. */
+  flush(): void;
+  /** Hears nothing of other nodes any more. */
+  close(): void;
+}
+
 export function createSocketRooms<E extends EventMap>(
   namespace: Namespace,
   events: E,
-  options: SocketRoomsOptions,
-): Rooms<E> {
+  { bus, checkEvents, onBug }: SocketRoomsOptions,
+): SocketRooms<E> {
   const adapter = namespace.adapter as FanOutAdapter;
+  const { delivery } = adapter;
+  const relay = new NodeRelay({
+    bus,
+    has: (room) => adapter.rooms.has(room),
+    deliver: (room, packet, options) => delivery.enqueue(room, packet, options),
+    onBug,
+  });
+  adapter.on('create-room', (room: string) => relay.opened(room));
+  adapter.on('delete-room', (room: string) => relay.closed(room));
+
   const socketIds = (target: Target): string[] =>
     'connectionId' in target ? [target.connectionId] : [...(adapter.rooms.get(target.room) ?? [])];
 
   const encode = (event: string, data: unknown): Packet | undefined => {
     try {
-      if (options.checkEvents) events[event]?.data.parse(data);
+      if (checkEvents) events[event]?.data.parse(data);
       return adapter.encode(event, data);
     } catch (error) {
-      options.onBug(error, { event });
+      onBug(error, { event });
       return undefined;
     }
   };
-  const emitHere = (room: Room, event: string, data: unknown): void => {
-    if (!adapter.rooms.has(room)) return;
+  const send = (alsoThere: boolean, room: Room, event: string, data: unknown, options?: EmitOptions): void => {
+    const here = adapter.rooms.has(room);
+    if (!here && !alsoThere) return;
     const packet = encode(event, data);
-    if (packet) adapter.enqueue(room, packet);
+    if (!packet) return;
+    if (here) delivery.enqueue(room, packet, options);
+    if (alsoThere) relay.emit(room, packet, options);
   };
 
   return {
-    emit: emitHere,
-    emitHere,
+    emit: (room, event, data, options) => send(relay.reachesOthers, room, event, data, options),
+    emitHere: (room, event, data, options) => send(false, room, event, data, options),
     encode,
-    deliver: (room, packet) => adapter.enqueue(room, packet),
-    relay() {},
-    onRelayed: () => () => {},
-    async listening() {},
+    deliver: (room, packet) => delivery.enqueue(room, packet),
+    relay: (room, position, packet) => relay.relay(room, position, packet),
+    onRelayed: (prefix, listener) => relay.onRelayed(prefix, listener),
+    listening: (room) => relay.listening(room),
     join(target, room) {
       for (const id of socketIds(target)) void namespace.sockets.get(id)?.join(room);
     },
@@ -56,5 +80,10 @@ export function createSocketRooms<E extends EventMap>(
         const data = namespace.sockets.get(id)?.data as { session?: Session } | undefined;
         return data?.session ? [{ id, userId: data.session.userId }] : [];
       }),
+    flush() {
+      delivery.flush();
+      relay.flush();
+    },
+    close: () => relay.close(),
   };
 }

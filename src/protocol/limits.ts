@@ -50,6 +50,10 @@ export const LIMITS = {
   /** A silent cut is seen after interval + timeout = 9 s. */
   pingIntervalMs: 5_000,
   pingTimeoutMs: 4_000,
+  /** Of one message between servers: larger ones fill a subscriber's buffer at the broker, which is then cut off. */
+  relayBatchBytes: 64 * KIB,
+  /** A server stops listening to a topic of rooms this long after its last room of it, so that reconnects cost nothing. */
+  roomTopicIdleMs: 30_000,
   /** Waiting connections that the kernel keeps during a reconnect storm. */
   listenBacklog: 4_096,
   /** A session's socket hears `session:expiring` this long before its token ends … */

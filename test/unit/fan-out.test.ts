@@ -1,43 +1,12 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { Server } from 'socket.io';
-import { io, type Socket } from 'socket.io-client';
+/** Delivery in one node: order, membership, and what a write carries. */
 import { expect, test } from 'vitest';
-import { z } from 'zod';
 import * as ws from 'ws';
-import { FanOutAdapter } from '../../src/gateway/fan-out-adapter.ts';
-import { createSocketRooms } from '../../src/gateway/socket-rooms.ts';
 import { binaryFrame, textFrame } from '../../src/gateway/websocket-frame.ts';
-import { event, userRoom } from '../../src/protocol/index.ts';
+import { chatRoom, userRoom } from '../../src/protocol/index.ts';
+import { startGateway } from '../support/gateway.ts';
 
-async function setUp() {
-  const http = createServer();
-  const server = new Server(http, { adapter: FanOutAdapter });
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
-  const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-  const namespace = server.of('/');
-  const clients: Socket[] = [];
-  return {
-    server,
-    adapter: namespace.adapter as unknown as FanOutAdapter,
-    async join(room: string, transport: 'websocket' | 'polling' = 'websocket') {
-      const client = io(url, { transports: [transport], forceNew: true });
-      clients.push(client);
-      const heard: unknown[][] = [];
-      client.onAny((...args: unknown[]) => heard.push(args));
-      await once(client as never, 'connect');
-      const socket = namespace.sockets.get(String(client.id));
-      await socket?.join(room);
-      return { client, heard, socket };
-    },
-    async [Symbol.asyncDispose]() {
-      for (const client of clients) client.close();
-      await server.close();
-    },
-  };
-}
+const room = chatRoom('1');
+const elsewhere = chatRoom('2');
 
 test.each([0, 1, 125, 126, 127, 65_535, 65_536, 200_000])('frames of %d bytes are those of RFC 6455', (size) => {
   const text = 'a'.repeat(size);
@@ -51,13 +20,13 @@ test.each([0, 1, 125, 126, 127, 65_535, 65_536, 200_000])('frames of %d bytes ar
 });
 
 test('[PR-20] events of a room arrive in order, text and binary mixed, on websocket and long-polling', async () => {
-  await using setup = await setUp();
-  const members = [await setup.join('r'), await setup.join('r', 'polling'), await setup.join('other')];
+  await using gateway = await startGateway();
+  const members = [await gateway.join(room), await gateway.join(room, 'polling'), await gateway.join(elsewhere)];
   const expected: unknown[][] = [];
   for (let n = 0; n < 30; n++) {
     const data = n % 3 === 0 ? { n, bytes: Buffer.from([n, n + 1]) } : { n, text: 'ü'.repeat(n * 50) };
-    setup.adapter.enqueue('r', setup.adapter.encode('event', data));
-    expected.push(['event', data]);
+    gateway.rooms.emit(room, 'said', data);
+    expected.push(['said', data]);
   }
   for (const { heard } of members.slice(0, 2)) {
     await expect.poll(() => heard.length).toBe(30);
@@ -70,14 +39,14 @@ test('[PR-20] events of a room arrive in order, text and binary mixed, on websoc
 });
 
 test('[PR-21] a joiner does not get what was emitted before it joined; a leaver gets it', async () => {
-  await using setup = await setUp();
-  const early = await setup.join('r');
-  const late = await setup.join('elsewhere');
-  setup.adapter.enqueue('r', setup.adapter.encode('before', {}));
-  await late.socket?.join('r');
-  setup.adapter.enqueue('r', setup.adapter.encode('between', {}));
-  await early.socket?.leave('r');
-  setup.adapter.enqueue('r', setup.adapter.encode('after', {}));
+  await using gateway = await startGateway();
+  const early = await gateway.join(room);
+  const late = await gateway.join(elsewhere);
+  gateway.rooms.emit(room, 'before', {});
+  gateway.rooms.join({ connectionId: late.socket.id }, room);
+  gateway.rooms.emit(room, 'between', {});
+  gateway.rooms.leave({ connectionId: early.socket.id }, room);
+  gateway.rooms.emit(room, 'after', {});
   await expect
     .poll(() => late.heard)
     .toEqual([
@@ -93,27 +62,38 @@ test('[PR-21] a joiner does not get what was emitted before it joined; a leaver 
 });
 
 test('[PR-22] one tick is one write per websocket', async () => {
-  await using setup = await setUp();
-  const { heard, socket } = await setup.join('r');
+  await using gateway = await startGateway();
+  const { heard, socket } = await gateway.join(room);
   let writes = 0;
-  socket?.conn.on('packetCreate', () => writes++);
-  for (let n = 0; n < 10; n++) setup.adapter.enqueue('r', setup.adapter.encode('event', { n }));
+  socket.conn.on('packetCreate', () => writes++);
+  for (let n = 0; n < 10; n++) gateway.rooms.emit(room, 'said', { n });
   await expect.poll(() => heard.length).toBe(10);
   expect(writes).toBe(1);
 });
 
+test('[PR-30] sockets that are also in an excepted room are skipped, whatever else the tick brings', async () => {
+  await using gateway = await startGateway();
+  const blocked = userRoom('blocked');
+  const [plain, skipped, polling] = [
+    await gateway.join(room),
+    await gateway.join(room),
+    await gateway.join(room, 'polling'),
+  ];
+  for (const { socket } of [skipped, polling]) gateway.rooms.join({ connectionId: socket.id }, blocked);
+  gateway.rooms.emit(room, 'said', { n: 1 });
+  gateway.rooms.emit(room, 'said', { n: 2, bytes: Buffer.from([2]) }, { except: [userRoom('nobody'), blocked] });
+  gateway.rooms.emit(room, 'said', { n: 3 });
+  const numbers = (heard: unknown[][]): unknown[] => heard.map(([, data]) => (data as { n: number }).n);
+  await expect.poll(() => numbers(plain.heard)).toEqual([1, 2, 3]);
+  await expect.poll(() => numbers(skipped.heard)).toEqual([1, 3]);
+  await expect.poll(() => numbers(polling.heard)).toEqual([1, 3]);
+});
+
 test('[PR-10] an event that cannot be encoded is reported as a bug and breaks nothing', async () => {
-  await using setup = await setUp();
-  const room = userRoom('ada');
-  const { heard } = await setup.join(room);
-  const bugs: unknown[] = [];
-  const rooms = createSocketRooms(
-    setup.server.of('/'),
-    { said: event({ data: z.unknown(), doc: 'Anything.' }) },
-    { checkEvents: true, onBug: (error, fields) => bugs.push([error, fields]) },
-  );
-  rooms.emit(room, 'said', { n: 1n });
-  rooms.emit(room, 'said', { n: 2 });
+  await using gateway = await startGateway();
+  const { heard } = await gateway.join(room);
+  gateway.rooms.emit(room, 'said', { n: 1n });
+  gateway.rooms.emit(room, 'said', { n: 2 });
   await expect.poll(() => heard).toEqual([['said', { n: 2 }]]);
-  expect(bugs).toEqual([[expect.any(TypeError), { event: 'said' }]]);
+  expect(gateway.bugs).toEqual([[expect.any(TypeError), { event: 'said' }]]);
 });

@@ -59,6 +59,8 @@ export const RULES: RuleGroup[] = [
         'Events of one room reach every socket in the same order, text and binary alike, on every transport. Nothing is promised across rooms, nor between the answer to an operation and the event it causes.',
       'PR-21': 'Who joins a room gets what is emitted from then on; who leaves has got everything emitted before.',
       'PR-22': 'What a room hears in one turn of the server is written to a websocket at once.',
+      'PR-30':
+        'An event may leave out people (typing between two who blocked each other): their sockets get everything else of the room in its order.',
       'PR-25': "Events of a room go to every socket in it, the sender's own too.",
     },
   },

@@ -1,0 +1,54 @@
+/** Several nodes in one process: buses that hear each other. What one publishes the others get later, and as a copy. */
+import { createMemoryBus, type Bus } from '../../src/cluster/index.ts';
+import type { Log } from '../../src/observability/log.ts';
+
+export interface BusNetwork {
+  /** Everything that was relayed, in order. */
+  readonly relayed: { topic: string; data: unknown }[];
+  /** A bus for one more node. */
+  node(): Bus & { readonly topics: ReadonlySet<string> };
+}
+
+const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+
+export function createBusNetwork(): BusNetwork {
+  const relayed: BusNetwork['relayed'] = [];
+  const nodes: { bus: Bus; topics: Map<string, number> }[] = [];
+  return {
+    relayed,
+    node() {
+      const own = createMemoryBus({ log: silent });
+      const topics = new Map<string, number>();
+      nodes.push({ bus: own, topics });
+      const relay = (topic: string, data: unknown): void => {
+        relayed.push({ topic, data });
+        const copy = structuredClone(data);
+        setImmediate(() => {
+          for (const { bus } of nodes) if (bus !== own) bus.publish(topic, copy);
+        });
+      };
+      return {
+        ...own,
+        alone: false,
+        relay,
+        publish(topic, data) {
+          own.publish(topic, data);
+          relay(topic, data);
+        },
+        subscribe(topic, listener) {
+          topics.set(topic, (topics.get(topic) ?? 0) + 1);
+          const unsubscribe = own.subscribe(topic, listener);
+          return () => {
+            unsubscribe();
+            const left = (topics.get(topic) ?? 1) - 1;
+            if (left > 0) topics.set(topic, left);
+            else topics.delete(topic);
+          };
+        },
+        get topics() {
+          return new Set(topics.keys());
+        },
+      };
+    },
+  };
+}

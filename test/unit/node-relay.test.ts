@@ -1,0 +1,152 @@
+/** Delivery over several nodes: what one emits and relays the others hear, in its order and within the bus's bounds. */
+import { expect, test } from 'vitest';
+import { chatRoom, LIMITS, userRoom, type Packet, type Room } from '../../src/protocol/index.ts';
+import { createBusNetwork } from '../support/bus-network.ts';
+import { startGateway, type TestMember } from '../support/gateway.ts';
+
+const room = chatRoom('1');
+
+const bytesOf = ({ heard }: TestMember, n: number): number[] => {
+  const [, data] = heard[n] ?? [];
+  return [...(data as { bytes: Uint8Array }).bytes];
+};
+const numbers = ({ heard }: TestMember): unknown[] => heard.map(([, data]) => (data as { n: number }).n);
+
+test('[PR-20] what a node emits reaches the room on every node in its order, text and binary mixed', async () => {
+  const network = createBusNetwork();
+  await using here = await startGateway({ bus: network.node() });
+  await using there = await startGateway({ bus: network.node() });
+  const members = [await here.join(room), await there.join(room), await there.join(room, 'polling')];
+  const stranger = await there.join(chatRoom('2'));
+  for (let n = 0; n < 50; n++) {
+    here.rooms.emit(room, 'said', n % 2 === 0 ? { n } : { n, bytes: Buffer.from([n]) });
+  }
+  for (const member of members) {
+    await expect.poll(() => member.heard.length).toBe(50);
+    expect(numbers(member)).toEqual(Array.from({ length: 50 }, (_, n) => n));
+    expect(bytesOf(member, 7)).toEqual([7]);
+  }
+  expect(stranger.heard).toEqual([]);
+  // One tick, one notice.
+  expect(network.relayed.length).toBe(1);
+});
+
+test('[PR-21] over nodes, too, a joiner hears what comes after it and a leaver nothing more', async () => {
+  const network = createBusNetwork();
+  await using here = await startGateway({ bus: network.node() });
+  await using there = await startGateway({ bus: network.node() });
+  const stays = await there.join(room);
+  const moves = await there.join(chatRoom('2'));
+  const emitted = async (n: number): Promise<void> => {
+    here.rooms.emit(room, 'said', { n });
+    await expect.poll(() => numbers(stays)).toContain(n);
+  };
+  await emitted(1);
+  there.rooms.join({ connectionId: moves.socket.id }, room);
+  await emitted(2);
+  there.rooms.leave({ connectionId: moves.socket.id }, room);
+  await emitted(3);
+  expect(numbers(stays)).toEqual([1, 2, 3]);
+  expect(numbers(moves)).toEqual([2]);
+});
+
+test('[PR-30] who is excepted is skipped on every node, and what stays on its node stays', async () => {
+  const network = createBusNetwork();
+  await using here = await startGateway({ bus: network.node() });
+  await using there = await startGateway({ bus: network.node() });
+  const [plain, skipped] = [await there.join(room), await there.join(room)];
+  there.rooms.join({ connectionId: skipped.socket.id }, userRoom('blocked'));
+  here.rooms.emitHere(room, 'said', { n: 0 });
+  here.rooms.emit(room, 'said', { n: 1 }, { except: [userRoom('blocked')], latest: 'typing' });
+  here.rooms.emit(room, 'said', { n: 2 }, { latest: 'typing' });
+  await expect.poll(() => numbers(plain)).toEqual([1, 2]);
+  await expect.poll(() => numbers(skipped)).toEqual([2]);
+});
+
+test('what stands in a log is relayed with its position to whoever listens for that kind of room', async () => {
+  const network = createBusNetwork();
+  await using here = await startGateway({ bus: network.node() });
+  await using there = await startGateway({ bus: network.node() });
+  await using third = await startGateway({ bus: network.node() });
+  const heard: [Room, number, Packet | undefined][] = [];
+  for (const gateway of [here, there, third]) {
+    gateway.rooms.onRelayed('doc', () => expect.fail('no such room'));
+    gateway.rooms.onRelayed('chat', (...args) => heard.push(args));
+  }
+  const member = await there.join(room);
+  const small = here.rooms.encode('said', { n: 1, bytes: Buffer.from([1, 2]) });
+  const large = here.rooms.encode('said', { n: 2, text: 'x'.repeat(LIMITS.relayBatchBytes) });
+  if (!small || !large) throw new Error('They can be encoded');
+  here.rooms.relay(room, 7, small);
+  here.rooms.relay(room, 8, large);
+  here.rooms.relay(chatRoom('nobody is there'), 1, small);
+  await expect.poll(() => heard.length).toBe(2);
+  // Neither the node itself nor one without sockets in the room.
+  expect(heard).toEqual([
+    [room, 7, expect.anything()],
+    [room, 8, undefined],
+  ]);
+  // As it is, so that it can be delivered in its turn.
+  there.rooms.deliver(room, heard[0]?.[2] ?? []);
+  await expect.poll(() => numbers(member)).toEqual([1]);
+  expect(bytesOf(member, 0)).toEqual([1, 2]);
+});
+
+test('a listener that breaks stops neither the others nor the rest of its batch', async () => {
+  const network = createBusNetwork();
+  await using here = await startGateway({ bus: network.node() });
+  await using there = await startGateway({ bus: network.node() });
+  await there.join(room);
+  const heard: number[] = [];
+  there.rooms.onRelayed('chat', () => {
+    throw new Error('broken');
+  });
+  const stop = there.rooms.onRelayed('chat', (_room, position) => heard.push(position));
+  here.rooms.relay(room, 1, ['2["said",{}]']);
+  here.rooms.relay(room, 2, ['2["said",{}]']);
+  await expect.poll(() => heard).toEqual([1, 2]);
+  expect(there.bugs.length).toBe(2);
+  stop();
+  here.rooms.relay(room, 3, ['2["said",{}]']);
+  await expect.poll(() => there.bugs.length).toBe(3);
+  expect(heard).toEqual([1, 2]);
+});
+
+test('a batch is cut at its limit, and an event that is larger travels alone', async () => {
+  const network = createBusNetwork();
+  await using here = await startGateway({ bus: network.node() });
+  await using there = await startGateway({ bus: network.node() });
+  const member = await there.join(room);
+  const sizes = [30_000, 30_000, 30_000, 200_000, 10, 10];
+  for (const [n, size] of sizes.entries()) here.rooms.emit(room, 'said', { n, text: 'x'.repeat(size) });
+  await expect.poll(() => numbers(member)).toEqual(sizes.map((_, n) => n));
+  const batches = network.relayed.map(({ data }) => (data as unknown[]).length);
+  expect(batches).toEqual([2, 1, 1, 2]);
+});
+
+test('a node listens to the topics of its rooms, from before it says so', async () => {
+  const network = createBusNetwork();
+  const bus = network.node();
+  await using gateway = await startGateway({ bus });
+  expect(bus.topics.size).toBe(0);
+  await gateway.rooms.listening(room);
+  expect(bus.topics.size).toBe(1);
+  const [topic] = bus.topics;
+  await gateway.join(room);
+  await gateway.rooms.listening(room);
+  expect([...bus.topics]).toEqual([topic]);
+  const many = await gateway.join(room);
+  for (let n = 0; n < 2_000; n++) gateway.rooms.join({ connectionId: many.socket.id }, chatRoom(`chat ${n}`));
+  expect(bus.topics.size).toBe(256);
+});
+
+test('a node that is alone makes nothing for others', async () => {
+  await using gateway = await startGateway();
+  const member = await gateway.join(room);
+  // It could not be encoded, and nobody here is to get it.
+  gateway.rooms.emit(chatRoom('nobody'), 'said', { n: 1n });
+  gateway.rooms.emit(room, 'said', { n: 2 });
+  await gateway.rooms.listening(room);
+  await expect.poll(() => numbers(member)).toEqual([2]);
+  expect(gateway.bugs).toEqual([]);
+});
