@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { describeParts } from './banner.ts';
 import {
   ALL_NODES,
+  createJobs,
   createLeases,
   createLimits,
   createMemoryBus,
@@ -99,6 +100,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     const leases = createLeases({ connection, nodes, log });
     const bus = createMemoryBus({ log });
     ends.push(() => bus.close());
+    const jobs = createJobs({ connection, nodes, bus, log, now });
     const presenceRegistry = createMemoryPresenceRegistry();
     ends.push(() => presenceRegistry.close());
     const streamLog = createMemoryStreamLog();
@@ -177,6 +179,9 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       nameOf: async (ids) => new Map((await users.findByIds(ids)).map(({ id, name }) => [id, name])),
     });
     ends.push(() => ai.close());
+
+    // Its handlers use the parts above, so it ends before them.
+    ends.push(() => jobs.close());
 
     // Every model is declared now.
     const schema = await assertSchema({ connection, migrations });
@@ -266,6 +271,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     metrics.gauge('append_queue', 'Messages that wait for their durable write', () => chat.queuedAppends());
     metrics.gauge('audit_queue', 'Audit rows that wait for their write', () => audit.waiting);
     await ai.recover();
+    await jobs.start();
 
     let url = '';
     let closed: Promise<void> | undefined;

@@ -1,6 +1,8 @@
-/** What nodes share: notices, ownership, presence, growing texts and limits. Each port has a form for a node that is alone. */
+/** What nodes share: notices, ownership, presence, growing texts, jobs and limits. Each port has a form for a node that is alone. */
 export { ALL_NODES, type Bus, type BusListener, type BusResponder } from './bus.ts';
 export { systemClock, type Clock } from './clock.ts';
+export type { Job, JobHandler, JobOptions, JobRun, Jobs, JobState } from './job.ts';
+export { createJobs, type JobsDeps } from './jobs.ts';
 export { fenceFilter, type Lease, type Leases, type Nodes } from './lease.ts';
 export { createLeases, type LeasesDeps } from './leases.ts';
 export { createLimits, type Limits, type LimitsOptions, type NamedLimit } from './limits.ts';

@@ -71,6 +71,8 @@ export const LIMITS = {
   commitBytes: 8 * MIB,
   commitQueueRows: 10_000,
   commitQueueBytes: 64 * MIB,
+  /** A job's data, and what it stores of its progress, as JSON: names of what it is about, not the thing itself. */
+  jobDataChars: 64 * KIB,
   /** An entry that is missing for so long in a room's order is read from the log. */
   gapFillMs: 100,
   /** Local positions are compared with the log this often (jittered), in case a notice was lost. */
