@@ -161,6 +161,8 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       connection,
       registry: presenceRegistry,
       rooms,
+      bus,
+      blocks,
       sharing: (userId, otherIds) => chat.sharing(userId, otherIds),
       log,
       now,

@@ -16,8 +16,11 @@ export interface PresenceRegistry {
    * been waited for long enough.
    */
   onChange(listener: (userId: string, vanished: boolean) => void): () => void;
-  /** Called on one node with a user whose last connection anywhere is gone, where no `remove` could say it. */
-  onGone(listener: (userId: string) => void): () => void;
+  /**
+   * Called on one node with users whose last connections anywhere are gone, where no `remove` could say it. Waited for,
+   * a second at most, before `onChange` tells of them.
+   */
+  onGone(listener: (userIds: readonly string[]) => Promise<void>): () => void;
   /** Called with false when the registry is out of reach, and with true when it is back: changes may have been missed. */
   onReach(listener: (inReach: boolean) => void): () => void;
   close(): Promise<void>;

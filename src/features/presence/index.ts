@@ -1,31 +1,27 @@
 /** Who is there. A user's presence comes from all of their connections; changes are told after a moment's calm. */
-import { Schema, Types, type Connection, type Model } from 'mongoose';
+import type { Connection } from 'mongoose';
+import type { Bus } from '../../cluster/bus.ts';
+import { systemClock, type Clock } from '../../cluster/clock.ts';
 import type { ConnectionStatus, PresenceRegistry } from '../../cluster/presence-registry.ts';
 import type { Log } from '../../observability/log.ts';
-import {
-  connectionOf,
-  Fault,
-  LIMITS,
-  presenceRoom,
-  type Handlers,
-  type Room,
-  type Rooms,
-} from '../../protocol/index.ts';
+import { connectionOf, Fault, LIMITS, type Handlers, type Rooms } from '../../protocol/index.ts';
+import type { Blocks } from '../blocks/index.ts';
+import { Announcer } from './announcer.ts';
 import type { Presence, PresenceStatus, presenceContract, presenceEvents } from './contract.ts';
-
-interface SeenRecord {
-  _id: Types.ObjectId;
-  lastSeen: Date;
-}
+import { LastSeen } from './last-seen.ts';
+import { Watches } from './watches.ts';
 
 export interface PresenceDeps {
   connection: Connection;
   registry: PresenceRegistry;
   rooms: Rooms<typeof presenceEvents>;
-  /** Which of the users may be seen by `userId`: those that share a chat. */
+  bus: Bus;
+  blocks: Blocks;
+  /** Which of the users share a chat with `userId`. */
   sharing: (userId: string, otherIds: readonly string[]) => Promise<Set<string>>;
   log: Log;
   now: () => number;
+  clock?: Clock;
 }
 
 export interface PresenceFeature {
@@ -39,13 +35,22 @@ export interface PresenceFeature {
 const RANK: readonly ConnectionStatus[] = ['busy', 'online', 'away'];
 
 export function createPresence(deps: PresenceDeps): PresenceFeature {
-  const { registry, rooms, sharing, log, now } = deps;
-  const seen = createSeenModel(deps.connection);
-  /** Users whose change waits for its moment of calm, with what was told last. */
-  const waiting = new Map<string, NodeJS.Timeout>();
-  const told = new Map<string, PresenceStatus>();
-  /** Departures whose last-seen is still being written. */
-  const departures = new Set<Promise<void>>();
+  const { registry, rooms, blocks, log, now, clock = systemClock } = deps;
+  const lastSeen = new LastSeen(deps.connection);
+  const watches = new Watches({ rooms, visible });
+  const announcer = new Announcer({ rooms, read, log });
+  /** What goes on without anybody who waits for it. */
+  const background = new Set<Promise<void>>();
+
+  const inBackground = (what: string, work: Promise<void>): void => {
+    const task = work.catch((error: unknown) => log.warn(what, { error })).finally(() => background.delete(task));
+    background.add(task);
+  };
+
+  async function visible(userId: string, otherIds: readonly string[]): Promise<Set<string>> {
+    const [shared, blocked] = await Promise.all([deps.sharing(userId, otherIds), blocks.between(userId, otherIds)]);
+    return new Set(otherIds.filter((id) => shared.has(id) && !blocked.has(id)));
+  }
 
   async function read(userIds: readonly string[]): Promise<Presence[]> {
     let connections: Map<string, ConnectionStatus[]>;
@@ -55,45 +60,33 @@ export function createPresence(deps: PresenceDeps): PresenceFeature {
       if (!(error instanceof Fault)) throw error;
       return userIds.map((userId) => ({ userId, status: 'unknown', lastSeen: null }));
     }
-    const away = userIds.filter((userId) => !connections.has(userId));
-    const rows = await seen.collection
-      .find<SeenRecord>({ _id: { $in: away.map((id) => new Types.ObjectId(id)) } })
-      .toArray();
-    const lastSeen = new Map(rows.map((row) => [row._id.toHexString(), row.lastSeen.toISOString()]));
+    const seen = await lastSeen.of(userIds.filter((userId) => !connections.has(userId)));
     return userIds.map((userId) => ({
       userId,
       status: combine(connections.get(userId)),
-      lastSeen: connections.has(userId) ? null : (lastSeen.get(userId) ?? null),
+      lastSeen: seen.get(userId) ?? null,
     }));
   }
 
-  const unsubscribe = registry.onChange((userId) => {
-    if (waiting.has(userId)) return;
-    const timer = setTimeout(() => {
-      waiting.delete(userId);
-      tell(userId).catch((error: unknown) => log.warn('a presence change could not be told', { userId, error }));
-    }, LIMITS.presenceDebounceMs).unref();
-    waiting.set(userId, timer);
-  });
+  const recheckAll = (): void => inBackground('Watches of presence could not be checked', watches.recheckAll());
 
-  async function tell(userId: string): Promise<void> {
-    if (!rooms.has(presenceRoom(userId))) {
-      told.delete(userId);
-      return;
-    }
-    const [presence] = await read([userId]);
-    // A connection that came back in time is no change.
-    if (!presence || told.get(userId) === presence.status) return;
-    told.set(userId, presence.status);
-    // Every node hears of it from the registry.
-    rooms.emitHere(presenceRoom(userId), 'presence:changed', presence, { latest: `presence:${userId}` });
-  }
-
-  async function visible(userId: string, userIds: readonly string[]): Promise<Presence[]> {
-    const unique = [...new Set(userIds)];
-    const allowed = await sharing(userId, unique);
-    return read(unique.filter((id) => allowed.has(id)));
-  }
+  const stops = [
+    registry.onChange((userId, vanished) => announcer.changed(userId, vanished)),
+    registry.onGone((userIds) => lastSeen.note(userIds, new Date(now()))),
+    // Out of reach nobody knows; back in reach the registry fills up in the moment that changes are waited for.
+    registry.onReach(() => {
+      for (const userId of watches.watched()) announcer.changed(userId);
+    }),
+    blocks.onChange((userId, otherId, blocked) => {
+      if (blocked) watches.part(userId, otherId);
+    }),
+    deps.bus.onReady(recheckAll),
+    clock.every(LIMITS.presenceRecheckMs, () => {
+      announcer.sweep();
+      watches.sweep();
+      recheckAll();
+    }),
+  ];
 
   return {
     handlers: {
@@ -101,22 +94,15 @@ export function createPresence(deps: PresenceDeps): PresenceFeature {
         await registry.set(context.session.userId, connectionOf(context), status);
         return {};
       },
-      async 'presence:get'({ userIds }, { session }) {
-        return { items: await visible(session.userId, userIds) };
+      async 'presence:get'({ userIds }, { session: { userId } }) {
+        return { items: await read([...(await visible(userId, [...new Set(userIds)]))]) };
       },
-      async 'presence:watch'({ userIds }, context) {
-        const { session } = context;
-        const id = connectionOf(context);
-        const unique = [...new Set(userIds)];
-        const allowed = await sharing(session.userId, unique);
-        const wanted = new Set<Room>([...allowed].map(presenceRoom));
-        for (const room of rooms.of(id, 'presence')) if (!wanted.has(room)) rooms.leave({ connectionId: id }, room);
-        const unwatched = new Set([...allowed].filter((userId) => !rooms.has(presenceRoom(userId))));
-        for (const room of wanted) rooms.join({ connectionId: id }, room);
+      async 'presence:watch'(input, context) {
+        const { userId } = context.session;
+        const { userIds, first } = await watches.replace(connectionOf(context), userId, [...new Set(input.userIds)]);
         // Joined first, read second: what changes from here on is an event.
-        const items = await read([...allowed]);
-        // Where others watch already, they have been told what `told` says, and may be owed a change that waits.
-        for (const { userId, status } of items) if (unwatched.has(userId)) told.set(userId, status);
+        const items = await read(userIds);
+        for (const presence of items) announcer.answered(presence, first.has(presence.userId));
         return { items };
       },
     },
@@ -126,34 +112,22 @@ export function createPresence(deps: PresenceDeps): PresenceFeature {
     },
 
     disconnected({ id, userId }) {
-      const departure = (async () => {
+      watches.disconnected(id);
+      const leave = async (): Promise<void> => {
         const { last } = await registry.remove(userId, id);
-        if (!last) return;
-        await seen.collection.updateOne(
-          { _id: new Types.ObjectId(userId) },
-          { $max: { lastSeen: new Date(now()) } },
-          { upsert: true },
-        );
-      })()
-        .catch((error: unknown) => log.warn('a departure could not be recorded', { userId, error }))
-        .finally(() => departures.delete(departure));
-      departures.add(departure);
+        if (last) await lastSeen.note([userId], new Date(now()));
+      };
+      inBackground('A departure could not be recorded', leave());
     },
 
     async close() {
-      unsubscribe();
-      for (const timer of waiting.values()) clearTimeout(timer);
-      waiting.clear();
-      await Promise.all(departures);
+      for (const stop of stops) stop();
+      await announcer.close();
+      await Promise.all(background);
     },
   };
 }
 
 function combine(statuses: readonly ConnectionStatus[] | undefined): PresenceStatus {
   return RANK.find((status) => statuses?.includes(status)) ?? 'offline';
-}
-
-function createSeenModel(connection: Connection): Model<SeenRecord> {
-  const schema = new Schema<SeenRecord>({ lastSeen: { type: Date, required: true } }, { versionKey: false });
-  return connection.model<SeenRecord>('Seen', schema, 'seen');
 }

@@ -1,0 +1,40 @@
+/** When people were last there, kept for those who are not. */
+import { Schema, Types, type Connection, type Model } from 'mongoose';
+
+interface SeenRecord {
+  _id: Types.ObjectId;
+  lastSeen: Date;
+}
+
+export class LastSeen {
+  readonly #model: Model<SeenRecord>;
+
+  constructor(connection: Connection) {
+    const schema = new Schema<SeenRecord>({ lastSeen: { type: Date, required: true } }, { versionKey: false });
+    this.#model = connection.model<SeenRecord>('Seen', schema, 'seen');
+  }
+
+  /** By user, as times of the wire; those who never left are left out. */
+  async of(userIds: readonly string[]): Promise<Map<string, string>> {
+    if (userIds.length === 0) return new Map();
+    const rows = await this.#model.collection
+      .find<SeenRecord>({ _id: { $in: userIds.map((id) => new Types.ObjectId(id)) } })
+      .toArray();
+    return new Map(rows.map((row) => [row._id.toHexString(), row.lastSeen.toISOString()]));
+  }
+
+  /** The users' last connections have ended. */
+  async note(userIds: readonly string[], at: Date): Promise<void> {
+    if (userIds.length === 0) return;
+    await this.#model.collection.bulkWrite(
+      userIds.map((userId) => ({
+        updateOne: {
+          filter: { _id: new Types.ObjectId(userId) },
+          update: { $max: { lastSeen: at } },
+          upsert: true,
+        },
+      })),
+      { ordered: false },
+    );
+  }
+}
