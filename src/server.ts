@@ -23,7 +23,7 @@ import { contract, events, PROTOCOL_VERSION } from './features/registry.ts';
 import { createUsers } from './features/users/index.ts';
 import { createGateway } from './gateway/gateway.ts';
 import { createAudit, createErrorHook, createMetrics, type Log } from './observability/index.ts';
-import { createCall, LIMITS, type CallRecord } from './protocol/index.ts';
+import { createCall, Fault, LIMITS, type CallRecord } from './protocol/index.ts';
 import { createRest } from './rest/rest.ts';
 import { lockDataDir } from './storage/data-dir-lock.ts';
 import { connectDatabase, ensureIndexes } from './storage/database.ts';
@@ -155,8 +155,21 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       log,
       now,
       existingUsers: (ids) => users.exists([...ids]),
+      blockedBetween: async () => new Set(),
+      attachments: {
+        claim: () => Promise.reject(new Fault('unsupported', 'This server takes no attachments')),
+        view: (info) => ({ ...info, url: '', urlExpiresAt: new Date(now()).toISOString() }),
+        release: async () => {},
+      },
     });
     ends.push(() => chat.close());
+    const forgetDeath = nodes.onDeath(() => {
+      // It may have stored what it had no time to tell.
+      Promise.all([chat.recover(), chat.compare()]).catch((error: unknown) =>
+        log.warn('what a dead node left could not be finished yet', { error }),
+      );
+    });
+    ends.push(forgetDeath);
     const presence = createPresence({
       connection,
       registry: presenceRegistry,
@@ -272,6 +285,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     metrics.gauge('rooms', 'Rooms with a socket of this node', () => gateway.roomCount());
     metrics.gauge('append_queue', 'Messages that wait for their durable write', () => chat.queuedAppends());
     metrics.gauge('audit_queue', 'Audit rows that wait for their write', () => audit.waiting);
+    await chat.recover();
     await ai.recover();
     await jobs.start();
 

@@ -34,6 +34,31 @@ export const LIMITS = {
   connectionsPerIp: 60,
   /** Members of one chat that one `chat:create` may name. */
   membersPerCreate: 200,
+  /** Of one chat: every message is read state and fan-out for each of them. */
+  membersPerChat: 5_000,
+  /** A deleted chat can be brought back for so long. */
+  restoreDays: 30,
+  /** The longest retention that can be asked for; longer is for ever. */
+  retentionDaysMax: 3_650,
+  /** Uploads that one message shows. */
+  attachmentsPerMessage: 10,
+  mentionsPerMessage: 50,
+  /** Former contents kept with a message. */
+  editsKept: 50,
+  /** An emoji with modifiers is a sequence: a family of four has 11 UTF-16 units, a flag of a region 14. */
+  emojiLength: 32,
+  /** Different reactions on one message … */
+  reactionKinds: 20,
+  /** … and all of them: they are kept with it. */
+  reactionsPerMessage: 2_000,
+  /** Users that a reaction names on the wire; the rest is its count. */
+  reactionUsersShown: 50,
+  /** Steps of a member's position of which the time is kept. */
+  receiptMarks: 32,
+  /** Words of one message that can be searched for: beyond, its index entries would outweigh it. */
+  searchWords: 200,
+  /** Chats that one search looks through, the newest first. */
+  searchChats: 1_000,
   /** Users named in one presence request. */
   presencePerRequest: 200,
   /** `clientId`: long enough for a UUID with a prefix. */
@@ -97,6 +122,7 @@ export const RATES = {
   reads: { points: 300, windowSeconds: 60 },
   writes: { points: 120, windowSeconds: 60 },
   sends: { points: 300, windowSeconds: 60 },
+  search: { points: 60, windowSeconds: 60 },
   live: { points: 60, windowSeconds: 1 },
   ai: { points: 50, windowSeconds: 3_600 },
   anonymous: { points: 100, windowSeconds: 900 },

@@ -1,7 +1,7 @@
 import { Mongoose, Types } from 'mongoose';
 import { expect, test } from 'vitest';
 import { ChatLog, type NewEntry } from '../../src/features/chat/chat-log.ts';
-import { createChatModels, type EntryRecord } from '../../src/features/chat/model.ts';
+import { createChatModels, type MessageEntry } from '../../src/features/chat/model.ts';
 import { Fault } from '../../src/protocol/index.ts';
 import { ensureIndexes } from '../../src/storage/database.ts';
 import { openTestDatabase } from '../support/database.ts';
@@ -9,7 +9,7 @@ import { startTcpCutter } from '../support/tcp-cutter.ts';
 
 const user = new Types.ObjectId();
 
-const entry = (chatId: Types.ObjectId, clientId: string, content = clientId): NewEntry => ({
+const entry = (chatId: Types.ObjectId, clientId: string, content = clientId): Extract<NewEntry, { kind: 'message' }> => ({
   _id: new Types.ObjectId(),
   chatId,
   kind: 'message',
@@ -24,21 +24,21 @@ async function setUp() {
   const database = await openTestDatabase();
   const models = createChatModels(database.connection);
   await ensureIndexes(database.connection);
-  const committed: EntryRecord[] = [];
+  const committed: MessageEntry[] = [];
   const openLog = (now: () => number = Date.now): ChatLog =>
-    new ChatLog({ entries: models.entries, now, onCommitted: (entries) => committed.push(...entries) });
+    new ChatLog({ entries: models.entries, now, onCommitted: (entries) => committed.push(...(entries as MessageEntry[])) });
   return {
     database,
     models,
     committed,
     openLog,
-    stored: (chatId: Types.ObjectId): Promise<EntryRecord[]> =>
-      models.entries.collection.find<EntryRecord>({ chatId }).sort({ rev: 1 }).toArray(),
+    stored: (chatId: Types.ObjectId): Promise<MessageEntry[]> =>
+      models.entries.collection.find<MessageEntry>({ chatId }).sort({ rev: 1 }).toArray(),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };
 }
 
-const revs = (entries: readonly EntryRecord[]): number[] => entries.map(({ rev }) => rev);
+const revs = (entries: readonly MessageEntry[]): number[] => entries.map(({ rev }) => rev);
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
 
 test('[CH-1] concurrent appends get dense revs in the order they were queued', async () => {
@@ -138,10 +138,10 @@ test('[CH-7] when answers are lost with the connection, no entry is lost, double
   await mongoose.connect(`mongodb://127.0.0.1:${cutter.port}/${setup.database.connection.name}?directConnection=true`);
   try {
     const models = createChatModels(mongoose.connection);
-    const committed: EntryRecord[] = [];
-    const log = new ChatLog({ entries: models.entries, now: Date.now, onCommitted: (rows) => committed.push(...rows) });
+    const committed: MessageEntry[] = [];
+    const log = new ChatLog({ entries: models.entries, now: Date.now, onCommitted: (rows) => committed.push(...(rows as MessageEntry[])) });
     const chatId = new Types.ObjectId();
-    const acked: EntryRecord[] = [];
+    const acked: MessageEntry[] = [];
     for (let round = 0; round < 5; round++) {
       await log.append(entry(chatId, `warm-${round}`)).then((row) => acked.push(row));
       cutter.swallowAnswers();

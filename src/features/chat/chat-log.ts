@@ -5,7 +5,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Model, Types } from 'mongoose';
 import { GroupCommit, type Collision, type CommitPlan, type Row } from '../../storage/group-commit.ts';
-import { CLIENT_INDEX, REV_INDEX, type EntryRecord } from './model.ts';
+import { CLIENT_INDEX, REV_INDEX, type ChangeEntry, type EntryRecord, type MessageEntry } from './model.ts';
 
 type ObjectId = Types.ObjectId;
 
@@ -16,12 +16,14 @@ export interface Head {
 }
 
 /** What an appender knows of its entry; the log gives the place and the time. */
-export type NewEntry = Omit<EntryRecord, 'rev' | 'seq' | 'appliedRev' | 'createdAt'>;
+type Unplaced<E> = E extends EntryRecord ? Omit<E, 'rev' | 'seq' | 'appliedRev' | 'createdAt'> : never;
+export type NewEntry = Unplaced<EntryRecord>;
+type Placed<N extends NewEntry> = Extract<EntryRecord, { kind: N['kind'] }>;
 
 interface EntryRow extends Row {
   entry: NewEntry;
   placed: EntryRecord | undefined;
-  /** Another node wrote in between: the right to write is checked again. */
+  /** Another node may have written in between: the right to write is checked again. */
   raced: boolean;
   recheck: (() => Promise<void>) | undefined;
 }
@@ -63,13 +65,12 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
 
   /**
    * Queues an entry at once (its order among this node's appends is fixed when this returns) and resolves when it is
-   * durable. The same chat, user and clientId resolve to the first entry. `recheck` rejects if the sender may no
-   * longer write; it runs when another node wrote in between.
+   * durable. The same chat, user and clientId resolve to the first entry. `recheck` rejects if the entry may no longer
+   * be written; it runs when another node may have written in between.
    */
-  append(entry: NewEntry, recheck?: () => Promise<void>): Promise<EntryRecord> {
-    const sizeBytes =
-      ROW_BYTES + entry.content.length * 2 + (entry.metadata ? JSON.stringify(entry.metadata).length : 0);
-    return this.#commit.append({ _id: entry._id, sizeBytes, entry, placed: undefined, raced: false, recheck });
+  async append<N extends NewEntry>(entry: N, recheck?: () => Promise<void>): Promise<Placed<N>> {
+    const row = { _id: entry._id, sizeBytes: sizeOf(entry), entry, placed: undefined, raced: false, recheck };
+    return (await this.#commit.append(row)) as Placed<N>;
   }
 
   /** The end of one chat's log, from the index. */
@@ -90,24 +91,59 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
   /** A page of messages ascending by seq: the newest, or those before or after a seq (exclusive). */
   async messages(
     chatId: ObjectId,
-    page: { before?: number | undefined; after?: number | undefined; limit: number },
-  ): Promise<EntryRecord[]> {
+    page: { before?: number | undefined; after?: number | undefined; limit: number; threadRoot?: ObjectId },
+  ): Promise<MessageEntry[]> {
     const forward = page.after !== undefined;
     const bounds = {
       ...(page.after === undefined ? {} : { $gt: page.after }),
       ...(page.before === undefined ? {} : { $lt: page.before }),
     };
     const rows = await this.#deps.entries.collection
-      .find<EntryRecord>({ chatId, kind: 'message', ...(Object.keys(bounds).length > 0 ? { seq: bounds } : {}) })
+      .find<MessageEntry>({
+        chatId,
+        kind: 'message',
+        ...(page.threadRoot ? { threadRoot: page.threadRoot } : {}),
+        ...(Object.keys(bounds).length > 0 ? { seq: bounds } : {}),
+      })
       .sort({ seq: forward ? 1 : -1 })
       .limit(page.limit)
       .toArray();
     return forward ? rows : rows.reverse();
   }
 
-  async message(chatId: ObjectId, messageId: ObjectId): Promise<EntryRecord | undefined> {
-    const row = await this.#deps.entries.collection.findOne<EntryRecord>({ _id: messageId, chatId, kind: 'message' });
-    return row ?? undefined;
+  async message(chatId: ObjectId, messageId: ObjectId): Promise<MessageEntry | undefined> {
+    const [row] = await this.messagesById(chatId, [messageId]);
+    return row;
+  }
+
+  /** Those that exist in the chat, in no order. */
+  messagesById(chatId: ObjectId, messageIds: readonly ObjectId[]): Promise<MessageEntry[]> {
+    return this.#deps.entries.collection
+      .find<MessageEntry>({ _id: { $in: [...messageIds] }, chatId, kind: 'message' })
+      .toArray();
+  }
+
+  /** The entries that change a message, above a rev, ascending. */
+  changes(messageId: ObjectId, aboveRev: number): Promise<ChangeEntry[]> {
+    return this.#deps.entries.collection
+      .find<ChangeEntry>({ messageId, rev: { $gt: aboveRev } })
+      .sort({ rev: 1 })
+      .toArray();
+  }
+
+  /** Writes a message's folded state, unless another node was faster. */
+  async replaceState(folded: MessageEntry, appliedRev: number): Promise<boolean> {
+    const { _id } = folded;
+    const { matchedCount } = await this.#deps.entries.collection.replaceOne({ _id, appliedRev }, folded);
+    return matchedCount === 1;
+  }
+
+  /** Forgets what edits of a deleted message said. */
+  async purgeEdits(messageId: ObjectId): Promise<void> {
+    await this.#deps.entries.collection.updateMany(
+      { messageId, kind: 'edit', content: { $ne: '' } },
+      { $set: { content: '' } },
+    );
   }
 
   async byClientId(chatId: ObjectId, userId: ObjectId, clientId: string): Promise<EntryRecord | undefined> {
@@ -132,7 +168,15 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
       if (end) ends.set(key, end);
       else unknown.set(key, entry.chatId);
     }
-    await Promise.all([...unknown].map(async ([key, chatId]) => ends.set(key, await this.#readEnd(chatId))));
+    await Promise.all(
+      [...unknown].map(async ([key, chatId]) => {
+        const end = await this.#readEnd(chatId);
+        ends.set(key, end);
+        this.#ends.set(key, end);
+      }),
+    );
+    // An end that had to be read may be another node's: what that wrote has not been heard of here.
+    for (const row of rows) if (unknown.has(row.entry.chatId.toHexString())) row.raced = true;
     await Promise.all(
       rows
         .filter((row) => row.raced)
@@ -147,10 +191,16 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
     for (const row of rows) {
       const key = row.entry.chatId.toHexString();
       const end = ends.get(key) ?? EMPTY;
-      const next: End = { rev: end.rev + 1, seq: end.seq + 1, createdAtMs: Math.max(nowMs, end.createdAtMs) };
+      const isMessage = row.entry.kind === 'message';
+      const next: End = {
+        rev: end.rev + 1,
+        seq: end.seq + (isMessage ? 1 : 0),
+        createdAtMs: Math.max(nowMs, end.createdAtMs),
+      };
       ends.set(key, next);
       const { rev, seq } = next;
-      row.placed = { ...row.entry, rev, seq, appliedRev: rev, createdAt: new Date(next.createdAtMs) };
+      const place = { rev, seq, createdAt: new Date(next.createdAtMs) };
+      row.placed = (isMessage ? { ...row.entry, ...place, appliedRev: rev } : { ...row.entry, ...place }) as EntryRecord;
     }
     return refused;
   }
@@ -172,7 +222,7 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
       this.#ends.delete(chatId.toHexString());
       if (first) return { kind: 'done', value: first };
     }
-    const own = await this.message(chatId, row._id);
+    const own = await this.#deps.entries.collection.findOne<EntryRecord>({ _id: row._id, chatId });
     this.#ends.delete(chatId.toHexString());
     // A write that was thought lost had arrived; nobody has told of it yet.
     if (own) return { kind: 'done', value: this.recovered(row, own) };
@@ -210,4 +260,13 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
       .toArray();
     return last ? { rev: last.rev, seq: last.seq, createdAtMs: last.createdAt.getTime() } : EMPTY;
   }
+}
+
+/** About the entry's size as BSON. */
+function sizeOf(entry: NewEntry): number {
+  if (entry.kind === 'members') return ROW_BYTES + (entry.added.length + entry.removed.length + entry.roles.length) * 60;
+  if (entry.kind !== 'message' && entry.kind !== 'edit') return ROW_BYTES;
+  const metadataBytes = 'metadata' in entry && entry.metadata ? JSON.stringify(entry.metadata).length : 0;
+  // The words that a message is found by repeat about as much as it says.
+  return ROW_BYTES + entry.content.length * 4 + metadataBytes;
 }

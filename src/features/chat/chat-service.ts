@@ -1,18 +1,23 @@
 /** What other features and the chat's own handlers do with chats: create, send, read. */
-import { createHash } from 'node:crypto';
 import { Types } from 'mongoose';
-import type { Bus } from '../../cluster/bus.ts';
-import { ALL_NODES } from '../../cluster/bus.ts';
+import { ALL_NODES, type Bus } from '../../cluster/bus.ts';
 import type { Audit } from '../../observability/audit.ts';
 import { Fault, LIMITS, userRoom, type Rooms } from '../../protocol/index.ts';
 import { duplicateIndexOf } from '../../storage/group-commit.ts';
-import type { Activity } from './activity.ts';
 import type { ChatLog } from './chat-log.ts';
-import type { Chat, chatEvents, Message } from './contract.ts';
-import { toMessage } from './entry.ts';
-import type { Member, Memberships } from './memberships.ts';
-import type { ChatModels, ChatRecord, EntryRecord, MembershipRecord, RoleName } from './model.ts';
+import type { chatEvents } from './contract.ts';
+import { derivedId } from './derived-id.ts';
+import { toMessage, type ViewAttachment } from './entry.ts';
+import type { MemberChanges } from './member-changes.ts';
+import type { Memberships } from './memberships.ts';
+import type { AttachmentInfo, ChatModels, ChatRecord, MessageEntry } from './model.ts';
+import { checkKinds, checkReferences, checkType } from './new-message.ts';
+import type { ChatNotice } from './notices.ts';
+import type { BlockedBetween, PrivateChats } from './private-chats.ts';
+import { searchWordsOf } from './search-words.ts';
+import type { Chat, Member, Message, MessageTypeName, RoleName } from './shapes.ts';
 import type { Typing } from './typing.ts';
+import type { Views } from './views.ts';
 
 export interface NewMessage {
   /** Given beforehand for an assistant's message; else made here. */
@@ -21,20 +26,15 @@ export interface NewMessage {
   sender: { type: 'user'; userId: string } | { type: 'assistant' };
   /** A repeated one (chat, user, clientId) resolves to the first outcome. */
   clientId?: string;
+  type?: MessageTypeName;
   content: string;
   metadata?: Message['metadata'];
-  replyTo?: string;
-  threadRoot?: string;
-  mentions?: string[];
+  attachmentIds?: readonly string[];
+  replyTo?: string | undefined;
+  threadRoot?: string | undefined;
+  mentions?: readonly string[];
   /** The message's place among this node's appends is fixed; the durable write follows. */
   onQueued?: () => void;
-}
-
-/** The notice that a chat began for somebody; every node lets their sockets in. */
-export interface ChatOpened {
-  type: 'chat:opened';
-  chatId: string;
-  userIds: string[];
 }
 
 export interface ChatService {
@@ -44,13 +44,11 @@ export interface ChatService {
   create(userId: string, input: NewChat): Promise<Chat>;
   /** Resolves after the durable write. */
   post(message: NewMessage): Promise<Message>;
-  /** The newest page, ascending. */
+  /** The newest page, ascending, without what is deleted or encrypted. */
   history(chatId: string, limit: number): Promise<Message[]>;
   messageById(chatId: string, messageId: string): Promise<Message | undefined>;
   /** One chat as the user sees it, else `not_found`. */
   view(chatId: string, userId: string): Promise<Chat>;
-  /** Chats as one user sees them, in the order given. */
-  views(chats: readonly ChatRecord[], memberships: ReadonlyMap<string, MembershipRecord>): Promise<Chat[]>;
 }
 
 export interface NewChat {
@@ -60,25 +58,43 @@ export interface NewChat {
   clientId?: string | undefined;
 }
 
+/** What chats need of uploads; `attachments` implements it. */
+export interface AttachmentPort {
+  /**
+   * Claims the user's uploads for a message. Rejects when one is not theirs or belongs to another message; the same
+   * message may claim again.
+   */
+  claim(
+    userId: string,
+    attachmentIds: readonly string[],
+    use: { chatId: string; messageId: string },
+  ): Promise<AttachmentInfo[]>;
+  /** Signs fresh addresses. */
+  view: ViewAttachment;
+  /** The messages are gone. */
+  release(messageIds: readonly string[]): Promise<void>;
+}
+
 export interface ChatServiceDeps {
   models: ChatModels;
   log: ChatLog;
   memberships: Memberships;
-  activity: Activity;
+  members: MemberChanges;
+  privateChats: PrivateChats;
+  views: Views;
   typing: Typing;
   rooms: Rooms<typeof chatEvents>;
   bus: Bus;
   audit: Audit;
+  attachments: AttachmentPort;
+  blockedBetween: BlockedBetween;
   /** Which of the ids are users. */
   existingUsers: (userIds: readonly string[]) => Promise<readonly string[]>;
   now: () => number;
 }
 
-/** Members of a chat that its view names. */
-const MEMBERS_IN_VIEW = 50;
-
 export function createChatService(deps: ChatServiceDeps): ChatService {
-  const { models, log, memberships, activity, typing, rooms, bus, audit, now } = deps;
+  const { models, log, memberships, members, privateChats, views, typing, rooms, bus, audit, attachments, now } = deps;
 
   async function create(userId: string, input: NewChat): Promise<Chat> {
     const others = [...new Set(input.memberIds)].filter((id) => id !== userId);
@@ -87,135 +103,92 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
     }
     const existing = new Set(await deps.existingUsers(others));
     if (others.some((id) => !existing.has(id))) throw new Fault('not_found', 'There is no such user');
-
     const _id = chatIdOf(userId, input, others);
-    const members: Member[] = [
+    if (!(await models.chats.collection.findOne({ _id }))) await found(_id, userId, input, others);
+    return views.one(_id.toHexString(), userId);
+  }
+
+  async function found(_id: Types.ObjectId, userId: string, input: NewChat, others: readonly string[]): Promise<void> {
+    if (input.kind === 'private' && (await deps.blockedBetween(userId, others)).size > 0) {
+      throw new Fault('forbidden', 'You cannot write to this person');
+    }
+    const founders: Member[] = [
       { userId, role: 'owner' },
       // Both ends of a private chat have the same rights.
       ...others.map((id): Member => ({ userId: id, role: input.kind === 'private' ? 'owner' : 'member' })),
     ];
     const at = new Date(now());
+    const chatId = _id.toHexString();
     const chat: ChatRecord = {
       _id,
       kind: input.kind,
       ...(input.name === undefined ? {} : { name: input.name }),
-      memberCount: members.length,
+      memberCount: founders.length,
       createdBy: new Types.ObjectId(userId),
       createdAt: at,
       lastActivityAt: at,
       status: 'active',
     };
-    const first = await models.chats.collection.findOne({ _id });
-    if (!first) {
-      // Memberships first: a chat that exists has all its members, whenever the process ends.
-      await memberships.addAll(_id, members, at);
-      try {
-        await models.chats.collection.insertOne(chat);
-        const opened: ChatOpened = {
-          type: 'chat:opened',
-          chatId: _id.toHexString(),
-          userIds: members.map((m) => m.userId),
-        };
-        bus.publish(ALL_NODES, opened);
-        audit.record({
-          action: 'chat.create',
-          userId,
-          target: opened.chatId,
-          ok: true,
-          detail: { kind: input.kind, members: members.length },
-        });
-        await Promise.all(
-          members.map(async (member) => {
-            rooms.emit(userRoom(member.userId), 'chat:created', { chat: await view(_id.toHexString(), member.userId) });
-          }),
-        );
-      } catch (error) {
-        // A twin of this request was faster: its chat is the outcome.
-        if (duplicateIndexOf(error) === undefined) throw error;
-      }
+    // Memberships first: a chat that exists has all its members, whenever the process ends.
+    await memberships.found(_id, founders, at);
+    try {
+      await models.chats.collection.insertOne(chat);
+    } catch (error) {
+      // A twin of this request was faster: its chat is the outcome.
+      if (duplicateIndexOf(error) === undefined) throw error;
+      return;
     }
-    return view(_id.toHexString(), userId);
+    const userIds = founders.map((member) => member.userId);
+    const opened: ChatNotice = { type: 'chat:opened', chatId, fresh: true, userIds };
+    bus.publish(ALL_NODES, opened);
+    const detail = { kind: input.kind, members: founders.length };
+    audit.record({ action: 'chat.create', userId, target: chatId, ok: true, detail });
+    for (const [memberId, view] of await views.forUsers(chatId, userIds)) {
+      rooms.emit(userRoom(memberId), 'chat:created', { chat: view });
+    }
   }
 
   async function post(message: NewMessage): Promise<Message> {
-    const { chatId, sender, replyTo, threadRoot, mentions, metadata } = message;
+    const { chatId, sender, clientId, content, type = 'text' } = message;
     const userId = sender.type === 'user' ? sender.userId : undefined;
+    const parts = { ...message, type, attachmentIds: [...new Set(message.attachmentIds)], mentions: message.mentions ?? [] };
+    if (userId !== undefined) {
+      checkType(parts);
+      await privateChats.assertOpen(chatId, userId);
+      await checkReferences(parts, deps);
+    }
+    const _id = messageIdOf(message, parts.attachmentIds.length > 0);
+    const files =
+      userId !== undefined && parts.attachmentIds.length > 0
+        ? await attachments.claim(userId, parts.attachmentIds, { chatId, messageId: _id.toHexString() })
+        : [];
+    checkKinds(type, files);
+    if (userId !== undefined) memberships.assertStaying(chatId, userId);
+    const { metadata, replyTo, threadRoot, mentions } = message;
+    const words = searchWordsOf(type, content);
     const appended = log.append(
       {
-        _id: new Types.ObjectId(message.id),
+        _id,
         chatId: new Types.ObjectId(chatId),
         kind: 'message',
         sender: sender.type,
         ...(userId === undefined ? {} : { userId: new Types.ObjectId(userId) }),
-        ...(message.clientId === undefined ? {} : { clientId: message.clientId }),
-        type: 'text',
-        content: message.content,
+        ...(clientId === undefined ? {} : { clientId }),
+        type,
+        content,
         ...(metadata && Object.keys(metadata).length > 0 ? { metadata } : {}),
+        ...(files.length > 0 ? { attachments: files } : {}),
         ...(replyTo === undefined ? {} : { replyTo: new Types.ObjectId(replyTo) }),
         ...(threadRoot === undefined ? {} : { threadRoot: new Types.ObjectId(threadRoot) }),
         ...(mentions && mentions.length > 0 ? { mentions: mentions.map((id) => new Types.ObjectId(id)) } : {}),
+        ...(words.length > 0 ? { words } : {}),
       },
-      userId === undefined ? undefined : async () => void (await memberships.get(chatId, userId)),
+      userId === undefined ? undefined : () => members.assertMember(chatId, userId),
     );
     message.onQueued?.();
     const entry = await appended;
     if (userId !== undefined) typing.stop(chatId, userId);
-    return toMessage(entry);
-  }
-
-  async function view(chatId: string, userId: string): Promise<Chat> {
-    const membership = await memberships.get(chatId, userId);
-    const chat = await models.chats.collection.findOne<ChatRecord>({ _id: new Types.ObjectId(chatId) });
-    if (!chat) throw new Fault('not_found', 'There is no such chat');
-    const [members, seen] = await Promise.all([
-      memberships.ofChats([chat._id], MEMBERS_IN_VIEW),
-      seenAs(chat, membership),
-    ]);
-    return { ...seen, members: members.get(chatId) ?? [] };
-  }
-
-  async function views(chats: readonly ChatRecord[], mine: ReadonlyMap<string, MembershipRecord>): Promise<Chat[]> {
-    const small = chats.filter(({ kind }) => kind === 'private' || kind === 'assistant').map(({ _id }) => _id);
-    const [members, seen] = await Promise.all([
-      memberships.ofChats(small, small.length * 2),
-      Promise.all(
-        chats.map((chat) => {
-          const membership = mine.get(chat._id.toHexString());
-          if (!membership) throw new Error('A chat was listed without its membership');
-          return seenAs(chat, membership);
-        }),
-      ),
-    ]);
-    return seen.map((chat) => {
-      const known = members.get(chat.id);
-      return known ? { ...chat, members: known } : chat;
-    });
-  }
-
-  /** The newest message comes from the log's index, so positions are exact even when the chat's cache is behind. */
-  async function seenAs(chat: ChatRecord, membership: MembershipRecord): Promise<Chat> {
-    const [last] = await log.messages(chat._id, { limit: 1 });
-    if (last && last.createdAt > chat.lastActivityAt) activity.repair(chat._id, last.createdAt);
-    const lastSeq = last?.seq ?? 0;
-    const lastReadSeq = Math.max(membership.lastReadSeq, isBy(last, membership.userId) ? lastSeq : 0);
-    return {
-      id: chat._id.toHexString(),
-      kind: chat.kind,
-      ...(chat.name === undefined ? {} : { name: chat.name }),
-      memberCount: chat.memberCount,
-      lastSeq,
-      lastMessage: last ? toMessage(last) : null,
-      lastActivityAt: (last && last.createdAt > chat.lastActivityAt
-        ? last.createdAt
-        : chat.lastActivityAt
-      ).toISOString(),
-      status: chat.status,
-      role: membership.role,
-      lastReadSeq,
-      unread: lastSeq - lastReadSeq,
-      starred: membership.starred,
-      createdAt: chat.createdAt.toISOString(),
-    };
+    return toMessage(entry, attachments.view);
   }
 
   return {
@@ -230,19 +203,25 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
     post,
     async history(chatId, limit) {
       const page = await log.messages(new Types.ObjectId(chatId), { limit: Math.min(limit, LIMITS.listMax) });
-      return page.map(toMessage);
+      return page.filter(isReadable).map((entry) => toMessage(entry, attachments.view));
     },
     async messageById(chatId, messageId) {
       const entry = await log.message(new Types.ObjectId(chatId), new Types.ObjectId(messageId));
-      return entry && toMessage(entry);
+      return entry && toMessage(entry, attachments.view);
     },
-    view,
-    views,
+    view: (chatId, userId) => views.one(chatId, userId),
   };
 }
 
-const isBy = (entry: EntryRecord | undefined, userId: Types.ObjectId): boolean =>
-  entry?.userId?.equals(userId) ?? false;
+const isReadable = ({ type, deletedAt }: MessageEntry): boolean => type !== 'encrypted' && !deletedAt;
+
+/** A retry of a message with attachments must claim them for the same message. */
+function messageIdOf({ id, chatId, sender, clientId }: NewMessage, hasAttachments: boolean): Types.ObjectId {
+  if (hasAttachments && sender.type === 'user' && clientId !== undefined) {
+    return derivedId(sender.userId, 'message:send', chatId, clientId);
+  }
+  return new Types.ObjectId(id);
+}
 
 /**
  * The id guards the outcome: that of a private chat follows from its pair, that of a chat with a clientId from its
@@ -252,9 +231,4 @@ function chatIdOf(userId: string, input: NewChat, others: readonly string[]): Ty
   if (input.kind === 'private') return derivedId('private', ...[userId, ...others].sort());
   if (input.clientId !== undefined) return derivedId(userId, 'chat:create', userId, input.clientId);
   return new Types.ObjectId();
-}
-
-/** An id that follows from its parts: the first 12 bytes of their SHA-256. */
-export function derivedId(...parts: readonly string[]): Types.ObjectId {
-  return new Types.ObjectId(createHash('sha256').update(JSON.stringify(parts)).digest().subarray(0, 12));
 }

@@ -1,21 +1,33 @@
-/** Chats: one durable order for each, told live to every member, resumable from any position. */
-import type { Connection } from 'mongoose';
-import { ALL_NODES, type Bus } from '../../cluster/bus.ts';
+/** Chats: one durable order for each, told live to every member on every node, resumable from any position. */
+import { Types, type Connection } from 'mongoose';
+import type { Bus } from '../../cluster/bus.ts';
 import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
-import { chatRoom, userRoom, type Handlers, type Rooms } from '../../protocol/index.ts';
+import { chatRoom, LIMITS, userRoom, type Handlers, type Rooms } from '../../protocol/index.ts';
 import { Activity } from './activity.ts';
+import { ChatEvents, type Told } from './chat-events.ts';
+import { ChatLifecycle } from './chat-lifecycle.ts';
 import { ChatLog } from './chat-log.ts';
-import { createChatService, type ChatOpened, type ChatService } from './chat-service.ts';
+import { createChatService, type AttachmentPort, type ChatService } from './chat-service.ts';
 import type { chatContract, chatEvents } from './contract.ts';
-import { createChatHandlers, newestChats, type RunningStream } from './handlers.ts';
+import { isMessage, toMessage } from './entry.ts';
+import { createHandlers, type RunningStream } from './handlers.ts';
+import { LiveRooms } from './live-rooms.ts';
+import { MemberChanges } from './member-changes.ts';
 import { Memberships } from './memberships.ts';
-import { createChatModels } from './model.ts';
+import { MessageChanges } from './message-changes.ts';
+import { createChatModels, type ChatRecord, type MessageEntry } from './model.ts';
+import { PrivateChats, type BlockedBetween } from './private-chats.ts';
+import { Receipts } from './receipts.ts';
 import { Sequencer } from './sequencer.ts';
+import type { Message } from './shapes.ts';
 import { Typing } from './typing.ts';
+import { Views } from './views.ts';
 
-export type { ChatService, NewMessage } from './chat-service.ts';
-export { derivedId } from './chat-service.ts';
+export type { AttachmentPort, ChatService, NewMessage } from './chat-service.ts';
+export { derivedId } from './derived-id.ts';
+export type { AttachmentInfo, ChatRecord, EntryRecord, MembershipRecord, MessageEntry } from './model.ts';
+export { asMembersChanged, type MembersChanged } from './notices.ts';
 
 export interface ChatDeps {
   connection: Connection;
@@ -25,6 +37,10 @@ export interface ChatDeps {
   log: Log;
   now: () => number;
   existingUsers: (userIds: readonly string[]) => Promise<readonly string[]>;
+  blockedBetween: BlockedBetween;
+  attachments: AttachmentPort;
+  /** A message became durable on this node. */
+  onPosted?: (posted: { chatId: string; message: Message }) => void;
 }
 
 export interface ChatFeature {
@@ -37,76 +53,158 @@ export interface ChatFeature {
   sharing(userId: string, otherIds: readonly string[]): Promise<Set<string>>;
   /** Appends that wait for their durable write. */
   queuedAppends(): number;
+  /** Positions are compared with the log now: something may not have been heard of. */
+  compare(): Promise<void>;
+  /** Ends what a node that died has left half done. */
+  recover(): Promise<void>;
   close(): Promise<void>;
 }
 
 export function createChat(deps: ChatDeps): ChatFeature {
-  const { connection, rooms, bus, audit, log, now } = deps;
+  const { connection, rooms, bus, audit, log, now, attachments, blockedBetween } = deps;
   const models = createChatModels(connection);
-  const memberships = new Memberships(models.memberships);
+  const memberships = new Memberships(models.memberships, now);
   const activity = new Activity(models, log);
   const typing = new Typing(rooms, now);
-  const sequencer: Sequencer = new Sequencer(() => chatLog, { rooms, log });
-  const chatLog = new ChatLog({
-    entries: models.entries,
-    now,
-    onCommitted(entries) {
-      sequencer.accept(entries);
-      for (const entry of entries) activity.note(entry);
-    },
+  const chatLog = new ChatLog({ entries: models.entries, now, onCommitted });
+  const viewAttachment = attachments.view;
+  const events: ChatEvents = new ChatEvents({
+    log: chatLog,
+    rooms,
+    viewAttachment,
+    onMembers: (entry) => members.settle(entry),
   });
-  const service = createChatService({
+  const sequencer = new Sequencer({ chatLog, events, rooms, log });
+  const members: MemberChanges = new MemberChanges({
     models,
     log: chatLog,
     memberships,
-    activity,
-    typing,
-    rooms,
     bus,
-    audit,
     existingUsers: deps.existingUsers,
-    now,
+    onApplied: (entry) => tell(entry.chatId, events.members(entry)),
+  });
+  const changes = new MessageChanges({
+    log: chatLog,
+    events,
+    memberships,
+    recheck: (chatId, userId) => members.assertMember(chatId, userId),
+    onChanged(change, message) {
+      tell(change.chatId, events.changed(change, message));
+      if (change.kind === 'delete') release(message);
+    },
+  });
+  const views = new Views({ models, log: chatLog, memberships, activity, viewAttachment });
+  const lifecycle = new ChatLifecycle({ models, memberships, bus, audit, now });
+  const receipts = new Receipts({ models, log: chatLog, memberships, rooms, now });
+  const privateChats = new PrivateChats(models, blockedBetween);
+  const service = createChatService(({
+	models,
+	log: chatLog,
+	memberships,
+	members,
+	privateChats,
+	views,
+	typing,
+	rooms,
+	bus,
+	audit,
+	now,
+	attachments,
+	blockedBetween,
+	existingUsers: deps.existingUsers
+}));
+  const live = new LiveRooms({ memberships, sequencer, typing, views, rooms, bus, log, now, newestChats });
+  const forgetRelayed = rooms.onRelayed('chat', (room, rev, packet) => {
+    const chatId = room.slice('chat:'.length);
+    if (packet) sequencer.accept(chatId, rev, packet);
+    else sequencer.note(chatId, rev);
   });
 
-  const unsubscribe = bus.subscribe(ALL_NODES, (data) => {
-    const notice = data as Partial<ChatOpened>;
-    if (notice.type !== 'chat:opened' || !notice.chatId || !notice.userIds) return;
-    const { chatId } = notice;
-    // Sockets are in their user's room from their first moment, so none is missed while it still loads its memberships.
-    for (const userId of notice.userIds) rooms.join({ room: userRoom(userId) }, chatRoom(chatId));
-    // The chat is new: everything in it belongs to the live events, also what was written before this notice came.
-    if (rooms.has(chatRoom(chatId))) sequencer.openAt(chatId, 0);
-  });
+  /** What stands at a place of the log, to the sockets here and on other nodes. */
+  function tell(chatId: Types.ObjectId, { rev, packet }: Told): void {
+    const id = chatId.toHexString();
+    sequencer.accept(id, rev, packet);
+    if (packet) rooms.relay(chatRoom(id), rev, packet);
+  }
 
-  // Notices may have been lost while the bus was away; the log has what they told of.
-  const forgetReady = bus.onReady(() => {
-    sequencer.compare().catch((error: unknown) => log.warn('positions could not be compared', { error }));
-  });
+  function onCommitted(entries: Parameters<ConstructorParameters<typeof ChatLog>[0]['onCommitted']>[0]): void {
+    for (const entry of entries) {
+      // A change is told when what it changes has followed it.
+      if (!isMessage(entry)) {
+        sequencer.note(entry.chatId.toHexString(), entry.rev);
+        continue;
+      }
+      tell(entry.chatId, events.created(entry));
+      activity.note(entry);
+      posted(entry);
+    }
+  }
+
+  function posted(entry: MessageEntry): void {
+    const { mentions = [] } = entry;
+    if (mentions.length === 0 && !deps.onPosted) return;
+    const message = toMessage(entry, viewAttachment);
+    const { chatId } = message;
+    for (const userId of message.mentions) {
+      if (userId !== message.sender.userId) rooms.emit(userRoom(userId), 'mention:created', { chatId, message });
+    }
+    deps.onPosted?.({ chatId, message });
+  }
+
+  function release({ _id }: MessageEntry): void {
+    attachments
+      .release([_id.toHexString()])
+      .catch((error: unknown) => log.warn('the attachments of a deleted message are still kept', { error }));
+  }
+
+  /** The ids of a user's newest chats. */
+  async function newestChats(userId: string, limit: number = LIMITS.chatsAtConnect): Promise<Types.ObjectId[]> {
+    const all = (await memberships.ofUser(userId)).map(({ chatId }) => chatId);
+    if (all.length <= limit) return all;
+    const newest = await models.chats.collection
+      .find<Pick<ChatRecord, '_id'>>({ _id: { $in: all } }, { projection: { _id: 1 } })
+      .sort({ lastActivityAt: -1, _id: -1 })
+      .limit(limit)
+      .toArray();
+    return newest.map(({ _id }) => _id);
+  }
 
   return {
     service,
     handlers: ({ runningStreams }) =>
-      createChatHandlers({
-        service,
-        models,
-        log: chatLog,
-        memberships,
-        sequencer,
-        typing,
-        rooms,
-        runningStreams,
-      }),
-    async connected({ id, userId }) {
-      const chats = (await newestChats({ memberships, models }, userId)).map((chatId) => chatId.toHexString());
-      for (const chatId of chats) rooms.join({ connectionId: id }, chatRoom(chatId));
-      await Promise.all(chats.map((chatId) => sequencer.open(chatId)));
-    },
+      createHandlers(({
+	service,
+	models,
+	log: chatLog,
+	memberships,
+	members,
+	lifecycle,
+	changes,
+	events,
+	receipts,
+	privateChats,
+	...{
+		views,
+		sequencer,
+		typing,
+		rooms,
+		viewAttachment,
+		newestChats,
+		runningStreams
+	}
+})),
+    connected: (socket) => live.connected(socket),
     disconnected: ({ id }) => typing.disconnected(id),
     sharing: (userId, otherIds) => memberships.sharing(userId, otherIds),
     queuedAppends: () => chatLog.queued,
+    compare: () => sequencer.compare(),
+    async recover() {
+      await members.settlePending();
+      await lifecycle.settlePending();
+    },
     async close() {
-      unsubscribe();
-      forgetReady();
+      live.close();
+      forgetRelayed();
       typing.close();
       await chatLog.drain();
       sequencer.close();

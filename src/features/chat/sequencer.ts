@@ -5,36 +5,40 @@
  */
 import { Types } from 'mongoose';
 import type { Log } from '../../observability/log.ts';
-import { chatRoom, LIMITS, type Rooms } from '../../protocol/index.ts';
+import { chatRoom, LIMITS, type Packet, type Rooms } from '../../protocol/index.ts';
+import type { ChatEvents } from './chat-events.ts';
 import type { ChatLog } from './chat-log.ts';
 import type { chatEvents } from './contract.ts';
-import { toMessage } from './entry.ts';
-import type { EntryRecord } from './model.ts';
 
 interface ChatState {
   /** Undefined until the baseline has been read. */
   lastRev: number | undefined;
   ready: Promise<void>;
-  early: Map<number, EntryRecord>;
+  /** What came before its turn; undefined where there is nothing to send. */
+  early: Map<number, Packet | undefined>;
+  /** The highest rev that is known to exist. */
+  headRev: number;
   gapTimer: NodeJS.Timeout | undefined;
   filling: boolean;
 }
 
 export interface SequencerDeps {
+  chatLog: Pick<ChatLog, 'head' | 'after'>;
+  events: Pick<ChatEvents, 'of'>;
   rooms: Rooms<typeof chatEvents>;
   log: Log;
 }
 
+/** Heads that are read at once when positions are compared. */
+const COMPARED_AT_ONCE = 16;
+
 export class Sequencer {
   readonly #deps: SequencerDeps;
-  /** Set once: log and sequencer know each other. */
-  readonly #chatLog: () => ChatLog;
   readonly #chats = new Map<string, ChatState>();
   #compareTimer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(chatLog: () => ChatLog, deps: SequencerDeps) {
-    this.#chatLog = chatLog;
+  constructor(deps: SequencerDeps) {
     this.#deps = deps;
     this.#scheduleCompare();
   }
@@ -45,51 +49,47 @@ export class Sequencer {
     if (known) return known.ready;
     const state = newState(undefined);
     this.#chats.set(chatId, state);
-    state.ready = this.#chatLog()
-      .head(new Types.ObjectId(chatId))
-      .then(({ rev }) => {
-        state.lastRev = rev;
-        this.#advance(chatId, state);
-      })
-      .catch((error: unknown) => {
-        this.#chats.delete(chatId);
-        throw error;
-      });
+    state.ready = this.#baseline(chatId, state).catch((error: unknown) => {
+      this.#chats.delete(chatId);
+      throw error;
+    });
     return state.ready;
   }
 
   /** As `open`, with a baseline that is known: everything above `rev` will be emitted. */
   openAt(chatId: string, rev: number): void {
-    if (!this.#chats.has(chatId)) this.#chats.set(chatId, newState(rev));
+    if (this.#chats.has(chatId)) return;
+    const state = newState(rev);
+    this.#chats.set(chatId, state);
+    // What was relayed before this node listened is read.
+    this.#catchUp(chatId, state).catch((error: unknown) => this.#warn(chatId, error));
   }
 
-  /** Entries that have become durable, here or elsewhere, in any order and any number of times. */
-  accept(entries: readonly EntryRecord[]): void {
-    for (const entry of entries) {
-      const chatId = entry.chatId.toHexString();
-      const state = this.#chats.get(chatId);
-      if (!state) continue;
-      if (!this.#deps.rooms.has(chatRoom(chatId))) {
-        this.#forget(chatId, state);
-        continue;
-      }
-      if (state.lastRev !== undefined && entry.rev <= state.lastRev) continue;
-      state.early.set(entry.rev, entry);
-      this.#advance(chatId, state);
-    }
+  /** An entry stands at `rev`; its packet, here or from elsewhere, in any order and any number of times. */
+  accept(chatId: string, rev: number, packet: Packet | undefined): void {
+    const state = this.#stateOf(chatId, rev);
+    if (!state) return;
+    state.early.set(rev, packet);
+    this.#advance(chatId, state);
+  }
+
+  /** An entry stands at `rev`; unless its packet follows soon, it is read. */
+  note(chatId: string, rev: number): void {
+    const state = this.#stateOf(chatId, rev);
+    if (state) this.#advance(chatId, state);
   }
 
   /** Compares with the log and emits what is missing. Chats without local sockets are forgotten. */
   async compare(): Promise<void> {
-    for (const [chatId, state] of this.#chats) {
-      if (!this.#deps.rooms.has(chatRoom(chatId))) {
-        this.#forget(chatId, state);
-        continue;
+    const open = [...this.#chats];
+    const work = async (): Promise<void> => {
+      for (let next = open.pop(); next; next = open.pop()) {
+        const [chatId, state] = next;
+        if (!this.#deps.rooms.has(chatRoom(chatId))) this.#forget(chatId, state);
+        else await this.#catchUp(chatId, state);
       }
-      await state.ready;
-      const { rev } = await this.#chatLog().head(new Types.ObjectId(chatId));
-      if (rev > (state.lastRev ?? 0)) await this.#fill(chatId, state);
-    }
+    };
+    await Promise.all(Array.from({ length: COMPARED_AT_ONCE }, work));
   }
 
   close(): void {
@@ -98,29 +98,51 @@ export class Sequencer {
     for (const [chatId, state] of this.#chats) this.#forget(chatId, state);
   }
 
+  /** The state of a chat that has sockets here and has not emitted `rev` yet. */
+  #stateOf(chatId: string, rev: number): ChatState | undefined {
+    const state = this.#chats.get(chatId);
+    if (!state) return undefined;
+    if (!this.#deps.rooms.has(chatRoom(chatId))) {
+      this.#forget(chatId, state);
+      return undefined;
+    }
+    if (state.lastRev !== undefined && rev <= state.lastRev) return undefined;
+    state.headRev = Math.max(state.headRev, rev);
+    return state;
+  }
+
+  async #baseline(chatId: string, state: ChatState): Promise<void> {
+    // Listening first, reading second: what is written in between is relayed.
+    await this.#deps.rooms.listening(chatRoom(chatId));
+    const { rev } = await this.#deps.chatLog.head(new Types.ObjectId(chatId));
+    state.lastRev = rev;
+    this.#advance(chatId, state);
+  }
+
+  async #catchUp(chatId: string, state: ChatState): Promise<void> {
+    await state.ready;
+    await this.#deps.rooms.listening(chatRoom(chatId));
+    const { rev } = await this.#deps.chatLog.head(new Types.ObjectId(chatId));
+    state.headRev = Math.max(state.headRev, rev);
+    if (rev > (state.lastRev ?? 0)) await this.#fill(chatId, state);
+  }
+
   #advance(chatId: string, state: ChatState): void {
     if (state.lastRev === undefined) return;
-    for (;;) {
-      const next: EntryRecord | undefined = state.early.get(state.lastRev + 1);
-      if (!next) break;
-      state.early.delete(next.rev);
-      state.lastRev = next.rev;
-      this.#deps.rooms.emitHere(chatRoom(chatId), 'message:created', {
-        chatId,
-        rev: next.rev,
-        message: toMessage(next),
-      });
+    while (state.early.has(state.lastRev + 1)) {
+      state.lastRev++;
+      const packet = state.early.get(state.lastRev);
+      state.early.delete(state.lastRev);
+      if (packet) this.#deps.rooms.deliver(chatRoom(chatId), packet);
     }
     for (const rev of state.early.keys()) if (rev <= state.lastRev) state.early.delete(rev);
-    if (state.early.size === 0) {
+    if (state.headRev <= state.lastRev) {
       clearTimeout(state.gapTimer);
       state.gapTimer = undefined;
     } else if (!state.gapTimer && !state.filling) {
       state.gapTimer = setTimeout(() => {
         state.gapTimer = undefined;
-        this.#fill(chatId, state).catch((error: unknown) =>
-          this.#deps.log.warn('a gap in a chat could not be filled yet', { chatId, error }),
-        );
+        this.#fill(chatId, state).catch((error: unknown) => this.#warn(chatId, error));
       }, LIMITS.gapFillMs).unref();
     }
   }
@@ -130,8 +152,14 @@ export class Sequencer {
     state.filling = true;
     try {
       for (;;) {
-        const missed = await this.#chatLog().after(new Types.ObjectId(chatId), state.lastRev ?? 0, LIMITS.syncMax);
-        for (const entry of missed) if (entry.rev > (state.lastRev ?? 0)) state.early.set(entry.rev, entry);
+        const after = state.lastRev ?? 0;
+        const missed = await this.#deps.chatLog.after(new Types.ObjectId(chatId), after, LIMITS.syncMax);
+        const [first] = missed;
+        // What retention has taken meanwhile cannot be told; `chat:sync` says so to whoever asks.
+        if (first && first.rev > (state.lastRev ?? 0) + 1) state.lastRev = first.rev - 1;
+        for (const { rev, packet } of await this.#deps.events.of(missed)) {
+          if (rev > (state.lastRev ?? 0)) state.early.set(rev, packet);
+        }
         this.#advance(chatId, state);
         if (missed.length < LIMITS.syncMax || this.#closed) break;
       }
@@ -145,6 +173,10 @@ export class Sequencer {
   #forget(chatId: string, state: ChatState): void {
     clearTimeout(state.gapTimer);
     this.#chats.delete(chatId);
+  }
+
+  #warn(chatId: string, error: unknown): void {
+    this.#deps.log.warn('a gap in a chat could not be filled yet', { chatId, error });
   }
 
   #scheduleCompare(): void {
@@ -162,6 +194,7 @@ const newState = (lastRev: number | undefined): ChatState => ({
   lastRev,
   ready: Promise.resolve(),
   early: new Map(),
+  headRev: lastRev ?? 0,
   gapTimer: undefined,
   filling: false,
 });

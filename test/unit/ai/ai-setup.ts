@@ -190,6 +190,12 @@ async function createTestNode(connection: Connection, cluster: TestCluster, deps
     log,
     now: Date.now,
     existingUsers: async (userIds) => userIds,
+    blockedBetween: async () => new Set(),
+    attachments: {
+      claim: async () => [],
+      view: (info) => ({ ...info, url: '', urlExpiresAt: new Date().toISOString() }),
+      release: async () => {},
+    },
   });
   const { nodes, leases } = await cluster.join(connection);
   const ai = createAi({

@@ -1,0 +1,177 @@
+/**
+ * Which sockets of this node are in which chat's room. A new socket joins the rooms of its user's chats; changes of
+ * membership move sockets as soon as a node tells of them, and once more when the rows are read again, in case a notice
+ * was lost.
+ */
+import type { Types } from 'mongoose';
+import { ALL_NODES, type Bus } from '../../cluster/bus.ts';
+import type { Log } from '../../observability/log.ts';
+import { chatLiveRoom, chatRoom, LIMITS, userRoom, type Rooms } from '../../protocol/index.ts';
+import type { chatEvents } from './contract.ts';
+import type { Memberships } from './memberships.ts';
+import { asChatNotice, type ChatNotice } from './notices.ts';
+import type { Sequencer } from './sequencer.ts';
+import type { Typing } from './typing.ts';
+import type { Views } from './views.ts';
+
+export interface LiveRoomsDeps {
+  memberships: Memberships;
+  sequencer: Sequencer;
+  typing: Typing;
+  views: Views;
+  rooms: Rooms<typeof chatEvents>;
+  bus: Bus;
+  log: Log;
+  now: () => number;
+  /** The chats that a socket joins by itself. */
+  newestChats: (userId: string) => Promise<Types.ObjectId[]>;
+}
+
+/** How far the clocks of two nodes may differ. */
+const CLOCKS_DIFFER_MS = 60_000;
+
+export class LiveRooms {
+  readonly #deps: LiveRoomsDeps;
+  /** Users whose chats are being loaded, with those that they lose meanwhile. */
+  readonly #loading = new Map<string, Set<Set<string>>>();
+  readonly #stop: (() => void)[];
+  #readAt: number;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(deps: LiveRoomsDeps) {
+    this.#deps = deps;
+    this.#readAt = deps.now();
+    this.#stop = [
+      deps.bus.subscribe(ALL_NODES, (data) => {
+        const notice = asChatNotice(data);
+        if (notice) this.#hear(notice).catch((error: unknown) => this.#warn(error, notice.chatId));
+      }),
+      // Notices may have been lost while the bus was away; rows and log have what they told of.
+      deps.bus.onReady(() => {
+        Promise.all([this.readAgain(), deps.sequencer.compare()]).catch((error: unknown) => this.#warn(error));
+      }),
+    ];
+    this.#schedule();
+  }
+
+  /** Lets a new socket into its user's chats; resolves when nothing in them can be missed. */
+  async connected({ id, userId }: { id: string; userId: string }): Promise<void> {
+    const { rooms, sequencer, newestChats } = this.#deps;
+    const lost = new Set<string>();
+    const loads = this.#loading.get(userId) ?? new Set();
+    this.#loading.set(userId, loads.add(lost));
+    try {
+      const chats = (await newestChats(userId)).map((chatId) => chatId.toHexString());
+      const mine = chats.filter((chatId) => !lost.has(chatId));
+      for (const chatId of mine) rooms.join({ connectionId: id }, chatRoom(chatId));
+      await Promise.all(mine.map((chatId) => sequencer.open(chatId)));
+    } finally {
+      if (loads.delete(lost) && loads.size === 0) this.#loading.delete(userId);
+    }
+  }
+
+  /** Reads what has changed in memberships since the last time, on any node. */
+  async readAgain(): Promise<void> {
+    const { memberships, now } = this.#deps;
+    const since = new Date(this.#readAt - CLOCKS_DIFFER_MS);
+    this.#readAt = now();
+    memberships.forgetAll();
+    for (const { chatId, userId, state } of await memberships.changedSince(since)) {
+      const [chat, user] = [chatId.toHexString(), userId.toHexString()];
+      if (state === 'active') await this.#enter(chat, [user]);
+      else this.#leave(chat, [user]);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    for (const stop of this.#stop) stop();
+  }
+
+  async #hear(notice: ChatNotice): Promise<void> {
+    const { memberships, sequencer, rooms } = this.#deps;
+    const { chatId } = notice;
+    switch (notice.type) {
+      case 'members:changed':
+        memberships.forget(chatId, [...notice.added, ...notice.removed, ...notice.roles]);
+        this.#leave(chatId, notice.removed);
+        await this.#enter(chatId, notice.added, notice.rev);
+        return;
+      case 'chat:opened':
+        memberships.forget(chatId, notice.userIds);
+        // A new chat's beginning belongs to the live events, also what was written before this notice came.
+        if (notice.fresh) {
+          for (const userId of notice.userIds) rooms.join({ room: userRoom(userId) }, chatRoom(chatId));
+          if (rooms.has(chatRoom(chatId))) sequencer.openAt(chatId, 0);
+          return;
+        }
+        await this.#enter(chatId, notice.userIds);
+        return;
+      case 'chat:closed': {
+        memberships.forgetAll();
+        const users = new Set(rooms.connections(chatRoom(chatId)).map(({ userId }) => userId));
+        this.#leave(chatId, [...users]);
+        return;
+      }
+      case 'chat:changed':
+        await this.#tellUpdated(chatId);
+    }
+  }
+
+  /** Lets the users' sockets into the chat, and tells those that were not there before. */
+  async #enter(chatId: string, userIds: readonly string[], rev?: number): Promise<void> {
+    const { rooms, sequencer, views } = this.#deps;
+    const room = chatRoom(chatId);
+    const inside = new Set(rooms.connections(room).map(({ id }) => id));
+    const newcomers = userIds.filter((userId) => {
+      const outside = rooms.connections(userRoom(userId)).filter(({ id }) => !inside.has(id));
+      for (const { id } of outside) rooms.join({ connectionId: id }, room);
+      return outside.length > 0;
+    });
+    if (newcomers.length === 0) return;
+    if (rev === undefined) await sequencer.open(chatId);
+    else sequencer.openAt(chatId, rev);
+    for (const [userId, chat] of await views.forUsers(chatId, newcomers)) {
+      rooms.emitHere(userRoom(userId), 'chat:created', { chat });
+    }
+  }
+
+  #leave(chatId: string, userIds: readonly string[]): void {
+    const { rooms, typing } = this.#deps;
+    for (const userId of userIds) {
+      for (const lost of this.#loading.get(userId) ?? []) lost.add(chatId);
+      typing.stop(chatId, userId);
+      const inside = rooms.connections(userRoom(userId)).filter(({ id }) => rooms.of(id, 'chat').includes(chatRoom(chatId)));
+      if (inside.length === 0) continue;
+      rooms.leave({ room: userRoom(userId) }, chatLiveRoom(chatId));
+      rooms.leave({ room: userRoom(userId) }, chatRoom(chatId));
+      rooms.emitHere(userRoom(userId), 'chat:deleted', { chatId });
+    }
+  }
+
+  /** To each member with sockets here, the chat as they see it. */
+  async #tellUpdated(chatId: string): Promise<void> {
+    const { rooms, views } = this.#deps;
+    const users = [...new Set(rooms.connections(chatRoom(chatId)).map(({ userId }) => userId))];
+    if (users.length === 0) return;
+    for (const [userId, chat] of await views.forUsers(chatId, users)) {
+      rooms.emitHere(userRoom(userId), 'chat:updated', { chat });
+    }
+  }
+
+  #warn(error: unknown, chatId?: string): void {
+    this.#deps.log.warn('memberships could not be followed; they are read again', { chatId, error });
+  }
+
+  #schedule(): void {
+    if (this.#closed) return;
+    const inMs = LIMITS.headCompareMs * (0.75 + Math.random() * 0.5);
+    this.#timer = setTimeout(() => {
+      this.readAgain()
+        .catch((error: unknown) => this.#warn(error))
+        .finally(() => this.#schedule());
+    }, inMs).unref();
+  }
+}
