@@ -155,7 +155,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       log,
       now,
       existingUsers: (ids) => users.exists([...ids]),
-      blockedBetween: async () => new Set(),
+      blockedBetween: (userId, otherIds) => blocks.between(userId, otherIds),
       attachments: {
         claim: () => Promise.reject(new Fault('unsupported', 'This server takes no attachments')),
         view: (info) => ({ ...info, url: '', urlExpiresAt: new Date(now()).toISOString() }),

@@ -127,7 +127,7 @@ export class ScriptedServer {
       lastReadSeq: 0,
       unread: 0,
       starred: false,
-            archived: false,
+      archived: false,
       createdAt: now,
     };
     this.chats.set(chat.id, chat);

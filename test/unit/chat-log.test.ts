@@ -9,7 +9,11 @@ import { startTcpCutter } from '../support/tcp-cutter.ts';
 
 const user = new Types.ObjectId();
 
-const entry = (chatId: Types.ObjectId, clientId: string, content = clientId): Extract<NewEntry, { kind: 'message' }> => ({
+const entry = (
+  chatId: Types.ObjectId,
+  clientId: string,
+  content = clientId,
+): Extract<NewEntry, { kind: 'message' }> => ({
   _id: new Types.ObjectId(),
   chatId,
   kind: 'message',
@@ -26,7 +30,11 @@ async function setUp() {
   await ensureIndexes(database.connection);
   const committed: MessageEntry[] = [];
   const openLog = (now: () => number = Date.now): ChatLog =>
-    new ChatLog({ entries: models.entries, now, onCommitted: (entries) => committed.push(...(entries as MessageEntry[])) });
+    new ChatLog({
+      entries: models.entries,
+      now,
+      onCommitted: (entries) => committed.push(...(entries as MessageEntry[])),
+    });
   return {
     database,
     models,
@@ -139,7 +147,11 @@ test('[CH-7] when answers are lost with the connection, no entry is lost, double
   try {
     const models = createChatModels(mongoose.connection);
     const committed: MessageEntry[] = [];
-    const log = new ChatLog({ entries: models.entries, now: Date.now, onCommitted: (rows) => committed.push(...(rows as MessageEntry[])) });
+    const log = new ChatLog({
+      entries: models.entries,
+      now: Date.now,
+      onCommitted: (rows) => committed.push(...(rows as MessageEntry[])),
+    });
     const chatId = new Types.ObjectId();
     const acked: MessageEntry[] = [];
     for (let round = 0; round < 5; round++) {

@@ -91,7 +91,7 @@ export class ChatEvents {
       }
     }
     const messages = await Promise.all(
-      [...byId].map(([key, message]) =>
+      [...byId].map(async ([key, message]) =>
         message.appliedRev < (newest.get(key) ?? 0) ? this.settle(message) : message,
       ),
     );
@@ -129,4 +129,5 @@ export class ChatEvents {
   }
 }
 
-const messageIdOf = (entry: MessageEntry | ChangeEntry): Types.ObjectId => (isMessage(entry) ? entry._id : entry.messageId);
+const messageIdOf = (entry: MessageEntry | ChangeEntry): Types.ObjectId =>
+  isMessage(entry) ? entry._id : entry.messageId;

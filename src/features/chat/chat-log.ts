@@ -200,7 +200,9 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
       ends.set(key, next);
       const { rev, seq } = next;
       const place = { rev, seq, createdAt: new Date(next.createdAtMs) };
-      row.placed = (isMessage ? { ...row.entry, ...place, appliedRev: rev } : { ...row.entry, ...place }) as EntryRecord;
+      row.placed = (
+        isMessage ? { ...row.entry, ...place, appliedRev: rev } : { ...row.entry, ...place }
+      ) as EntryRecord;
     }
     return refused;
   }
@@ -264,7 +266,8 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
 
 /** About the entry's size as BSON. */
 function sizeOf(entry: NewEntry): number {
-  if (entry.kind === 'members') return ROW_BYTES + (entry.added.length + entry.removed.length + entry.roles.length) * 60;
+  if (entry.kind === 'members')
+    return ROW_BYTES + (entry.added.length + entry.removed.length + entry.roles.length) * 60;
   if (entry.kind !== 'message' && entry.kind !== 'edit') return ROW_BYTES;
   const metadataBytes = 'metadata' in entry && entry.metadata ? JSON.stringify(entry.metadata).length : 0;
   // The words that a message is found by repeat about as much as it says.

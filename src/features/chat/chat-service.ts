@@ -151,7 +151,12 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
   async function post(message: NewMessage): Promise<Message> {
     const { chatId, sender, clientId, content, type = 'text' } = message;
     const userId = sender.type === 'user' ? sender.userId : undefined;
-    const parts = { ...message, type, attachmentIds: [...new Set(message.attachmentIds)], mentions: message.mentions ?? [] };
+    const parts = {
+      ...message,
+      type,
+      attachmentIds: [...new Set(message.attachmentIds)],
+      mentions: message.mentions ?? [],
+    };
     if (userId !== undefined) {
       checkType(parts);
       await privateChats.assertOpen(chatId, userId);

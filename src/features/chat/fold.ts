@@ -1,6 +1,6 @@
 /** What the entries that change a message make of it. Pure: every node folds the same entries to the same message. */
 import { LIMITS } from '../../protocol/index.ts';
-import type { ChangeEntry, MessageEntry, ReactEntry } from './model.ts';
+import type { ChangeEntry, EditEntry, MessageEntry, ReactEntry } from './model.ts';
 import { searchWordsOf } from './search-words.ts';
 
 /** `changes` ascend by rev and lie above `message.appliedRev`. */
@@ -13,44 +13,46 @@ export function fold(message: MessageEntry, changes: readonly ChangeEntry[]): Me
 function apply(message: MessageEntry, change: ChangeEntry): MessageEntry {
   // What comes after a deletion changes nothing.
   if (message.deletedAt) return message;
-  switch (change.kind) {
-    case 'edit': {
-      if (change.content === message.content) return message;
-      const former = { content: message.content, at: message.editedAt ?? message.createdAt };
-      const { words: _former, ...rest } = message;
-      const words = searchWordsOf(message.type, change.content);
-      return {
-        ...rest,
-        content: change.content,
-        editedAt: change.createdAt,
-        history: [...(message.history ?? []), former].slice(-LIMITS.editsKept),
-        ...(words.length > 0 ? { words } : {}),
-      };
-    }
-    case 'delete': {
-      const { _id, chatId, rev, seq, createdAt, userId, clientId, kind, appliedRev, sender, type } = message;
-      const { replyTo, threadRoot } = message;
-      return ({
-	_id,
-	chatId,
-	rev,
-	seq,
-	createdAt,
-	kind,
-	appliedRev,
-	sender,
-	type,
-	...userId ? { userId } : {},
-	...clientId === undefined ? {} : { clientId },
-	...replyTo ? { replyTo } : {},
-	...threadRoot ? { threadRoot } : {},
-	content: '',
-	deletedAt: change.createdAt
-});
-    }
-    case 'react':
-      return { ...message, reactions: react(message.reactions ?? [], change) };
-  }
+  if (change.kind === 'edit') return edited(message, change);
+  if (change.kind === 'delete') return tombstone(message, change.createdAt);
+  return { ...message, reactions: react(message.reactions ?? [], change) };
+}
+
+function edited(message: MessageEntry, { content, createdAt }: EditEntry): MessageEntry {
+  if (content === message.content) return message;
+  const former = { content: message.content, at: message.editedAt ?? message.createdAt };
+  const { words: _former, ...rest } = message;
+  const words = searchWordsOf(message.type, content);
+  return {
+    ...rest,
+    content,
+    editedAt: createdAt,
+    history: [...(message.history ?? []), former].slice(-LIMITS.editsKept),
+    ...(words.length > 0 ? { words } : {}),
+  };
+}
+
+/** What is left of a deleted message: that it was, by whom, and where. */
+function tombstone(message: MessageEntry, deletedAt: Date): MessageEntry {
+  const { _id, chatId, rev, seq, createdAt, kind, appliedRev, sender, type } = message;
+  const { userId, clientId, replyTo, threadRoot } = message;
+  return {
+    _id,
+    chatId,
+    rev,
+    seq,
+    createdAt,
+    kind,
+    appliedRev,
+    sender,
+    type,
+    ...(userId ? { userId } : {}),
+    ...(clientId === undefined ? {} : { clientId }),
+    ...(replyTo ? { replyTo } : {}),
+    ...(threadRoot ? { threadRoot } : {}),
+    content: '',
+    deletedAt,
+  };
 }
 
 type Reactions = NonNullable<MessageEntry['reactions']>;

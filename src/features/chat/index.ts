@@ -97,22 +97,22 @@ export function createChat(deps: ChatDeps): ChatFeature {
   const lifecycle = new ChatLifecycle({ models, memberships, bus, audit, now });
   const receipts = new Receipts({ models, log: chatLog, memberships, rooms, now });
   const privateChats = new PrivateChats(models, blockedBetween);
-  const service = createChatService(({
-	models,
-	log: chatLog,
-	memberships,
-	members,
-	privateChats,
-	views,
-	typing,
-	rooms,
-	bus,
-	audit,
-	now,
-	attachments,
-	blockedBetween,
-	existingUsers: deps.existingUsers
-}));
+  const service = createChatService({
+    models,
+    log: chatLog,
+    memberships,
+    members,
+    privateChats,
+    views,
+    typing,
+    rooms,
+    bus,
+    audit,
+    now,
+    attachments,
+    blockedBetween,
+    existingUsers: deps.existingUsers,
+  });
   const live = new LiveRooms({ memberships, sequencer, typing, views, rooms, bus, log, now, newestChats });
   const forgetRelayed = rooms.onRelayed('chat', (room, rev, packet) => {
     const chatId = room.slice('chat:'.length);
@@ -172,27 +172,25 @@ export function createChat(deps: ChatDeps): ChatFeature {
   return {
     service,
     handlers: ({ runningStreams }) =>
-      createHandlers(({
-	service,
-	models,
-	log: chatLog,
-	memberships,
-	members,
-	lifecycle,
-	changes,
-	events,
-	receipts,
-	privateChats,
-	...{
-		views,
-		sequencer,
-		typing,
-		rooms,
-		viewAttachment,
-		newestChats,
-		runningStreams
-	}
-})),
+      createHandlers({
+        service,
+        models,
+        log: chatLog,
+        memberships,
+        members,
+        lifecycle,
+        changes,
+        events,
+        receipts,
+        privateChats,
+        views,
+        sequencer,
+        typing,
+        rooms,
+        viewAttachment,
+        newestChats,
+        runningStreams,
+      }),
     connected: (socket) => live.connected(socket),
     disconnected: ({ id }) => typing.disconnected(id),
     sharing: (userId, otherIds) => memberships.sharing(userId, otherIds),

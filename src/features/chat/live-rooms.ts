@@ -143,7 +143,9 @@ export class LiveRooms {
     for (const userId of userIds) {
       for (const lost of this.#loading.get(userId) ?? []) lost.add(chatId);
       typing.stop(chatId, userId);
-      const inside = rooms.connections(userRoom(userId)).filter(({ id }) => rooms.of(id, 'chat').includes(chatRoom(chatId)));
+      const inside = rooms
+        .connections(userRoom(userId))
+        .filter(({ id }) => rooms.of(id, 'chat').includes(chatRoom(chatId)));
       if (inside.length === 0) continue;
       rooms.leave({ room: userRoom(userId) }, chatLiveRoom(chatId));
       rooms.leave({ room: userRoom(userId) }, chatRoom(chatId));

@@ -166,7 +166,14 @@ export class MemberChanges {
     );
     try {
       const entry = await this.#deps.log.append(
-        { _id: new Types.ObjectId(), chatId, kind: 'members', userId: new Types.ObjectId(actorId), ...change, pending: true },
+        {
+          _id: new Types.ObjectId(),
+          chatId,
+          kind: 'members',
+          userId: new Types.ObjectId(actorId),
+          ...change,
+          pending: true,
+        },
         async () => {
           if (JSON.stringify(await decide()) !== JSON.stringify(change)) throw new Outdated();
         },

@@ -90,7 +90,15 @@ export class Memberships {
         updateOne: {
           filter: { chatId, userId: new Types.ObjectId(userId) },
           update: {
-            $setOnInsert: { state: 'active', role, joinedAt: at, rev: 0, changedAt: at, lastReadSeq: 0, starred: false },
+            $setOnInsert: {
+              state: 'active',
+              role,
+              joinedAt: at,
+              rev: 0,
+              changedAt: at,
+              lastReadSeq: 0,
+              starred: false,
+            },
           },
           upsert: true,
         },
@@ -113,18 +121,16 @@ export class Memberships {
           updateOne: {
             filter: { chatId, userId },
             update: {
-              $setOnInsert: ({
-	state: 'active' as const,
-	role,
-	joinedAt: entry.createdAt,
-	rev,
-	changedAt,
-	...{
-		lastReadSeq: seq,
-		lastDeliveredSeq: seq,
-		starred: false
-	}
-}),
+              $setOnInsert: {
+                state: 'active' as const,
+                role,
+                joinedAt: entry.createdAt,
+                rev,
+                changedAt,
+                lastReadSeq: seq,
+                lastDeliveredSeq: seq,
+                starred: false,
+              },
             },
             upsert: true,
           },
@@ -172,9 +178,7 @@ export class Memberships {
 
   /** The memberships of a user that count. */
   ofUser(userId: string, state: MembershipRecord['state'] = 'active'): Promise<MembershipRecord[]> {
-    return this.#model.collection
-      .find<MembershipRecord>({ userId: new Types.ObjectId(userId), state })
-      .toArray();
+    return this.#model.collection.find<MembershipRecord>({ userId: new Types.ObjectId(userId), state }).toArray();
   }
 
   /** Those of the users in one chat, in any state. */
@@ -185,11 +189,7 @@ export class Memberships {
   }
 
   /** A page of members, longest-standing first, after a place that an earlier page gave. */
-  page(
-    chatId: ObjectId,
-    limit: number,
-    after?: Place,
-  ): Promise<MembershipRecord[]> {
+  page(chatId: ObjectId, limit: number, after?: Place): Promise<MembershipRecord[]> {
     return this.#model.collection
       .find<MembershipRecord>({ chatId, ...ACTIVE, ...(after ? abovePlace('joinedAt', after) : {}) })
       .sort({ joinedAt: 1, _id: 1 })

@@ -53,7 +53,8 @@ export class MessageChanges {
     const reactions = message.reactions ?? [];
     const users = reactions.find((reaction) => reaction.emoji === emoji)?.userIds ?? [];
     if (users.some((id) => id.toHexString() === target.userId) === on) return message;
-    if (on && !canReact(reactions, emoji)) throw new Fault('quota_exceeded', 'The message has all the reactions it can have');
+    if (on && !canReact(reactions, emoji))
+      throw new Fault('quota_exceeded', 'The message has all the reactions it can have');
     return this.#append(target, message, { kind: 'react', emoji, on });
   }
 

@@ -1,6 +1,18 @@
 /** Operations on messages, and typing. */
 import { z } from 'zod';
-import { ClientId, Empty, Head, Id, LIMITS, listInput, operation, pageOf, textOf, Time, wireInt } from '../../protocol/index.ts';
+import {
+  ClientId,
+  Empty,
+  Head,
+  Id,
+  LIMITS,
+  listInput,
+  operation,
+  pageOf,
+  textOf,
+  Time,
+  wireInt,
+} from '../../protocol/index.ts';
 import { Message, MessageType, Metadata } from './shapes.ts';
 
 const chatKey = (input: { chatId: string }): string => input.chatId;

@@ -241,7 +241,10 @@ export function createChatModels(connection: Connection): ChatModels {
     { messageId: 1, rev: 1 },
     { name: 'message_rev', partialFilterExpression: { messageId: { $exists: true } } },
   );
-  entry.index({ threadRoot: 1, seq: 1 }, { name: 'thread', partialFilterExpression: { threadRoot: { $exists: true } } });
+  entry.index(
+    { threadRoot: 1, seq: 1 },
+    { name: 'thread', partialFilterExpression: { threadRoot: { $exists: true } } },
+  );
   entry.index(
     { chatId: 1, words: 1, createdAt: 1 },
     { name: 'words', partialFilterExpression: { words: { $exists: true } } },

@@ -19,7 +19,8 @@ export interface Parts {
 /** Rejects with `invalid` where a type and what it carries do not fit. */
 export function checkType({ type, content, attachmentIds }: Parts): void {
   const carriesFiles = type === 'image' || type === 'file' || type === 'voice';
-  if (carriesFiles && attachmentIds.length === 0) throw wrong('attachmentIds', `a message of type ${type} has attachments`);
+  if (carriesFiles && attachmentIds.length === 0)
+    throw wrong('attachmentIds', `a message of type ${type} has attachments`);
   if (type === 'encrypted' && content === '') throw wrong('content', 'an encrypted message has a content');
   if (type === 'text' && content === '' && attachmentIds.length === 0) throw wrong('content', 'must not be empty');
 }
