@@ -57,6 +57,9 @@ export async function seed(dataDir: string, jwtSecret: string, rooms: number, si
         joinedAt: at,
         lastReadSeq: 0,
         starred: false,
+        state: 'active' as const,
+        rev: 0,
+        changedAt: at,
       });
       const { accessToken } = accessTokens.sign(userId.toHexString(), sessionId.toHexString(), endsAt.getTime());
       seeded.push({ token: accessToken, chatId: chatId.toHexString() });
