@@ -35,7 +35,11 @@ export function describeParts(config: Config): Part[] {
           ? ''
           : 'set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM for SMS',
     },
-    { part: 'nodes', state: 'this one only', hint: '' },
+    {
+      part: 'nodes',
+      state: config.redisUrl === undefined ? 'this one only' : 'several, by Redis',
+      hint: config.redisUrl === undefined ? 'set REDIS_URL for several' : '',
+    },
   ];
 }
 

@@ -3,16 +3,7 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describeParts } from './banner.ts';
-import {
-  ALL_NODES,
-  createJobs,
-  createLeases,
-  createLimits,
-  createMemoryBus,
-  createMemoryPresenceRegistry,
-  createMemoryStreamLog,
-  createNodes,
-} from './cluster/index.ts';
+import { ALL_NODES, createCluster, createJobs } from './cluster/index.ts';
 import { loadSecrets, type Config } from './config/index.ts';
 import { createAi, createProvider } from './features/ai/index.ts';
 import { asSessionRevoked, createAuth, type OtpProviderOptions } from './features/auth/index.ts';
@@ -78,7 +69,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
   }
 
   async function build(): Promise<AtelierServer> {
-    const lock = await lockDataDir({ dataDir: config.dataDir });
+    const lock = await lockDataDir({ dataDir: config.dataDir, shared: config.redisUrl !== undefined });
     ends.push(() => lock.close());
     const secrets = await loadSecrets(config);
     const metrics = createMetrics();
@@ -95,18 +86,17 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
 
     const audit = createAudit({ connection, log, now });
     ends.push(() => audit.close());
-    const nodes = await createNodes({ connection, log, alone: database.embedded });
-    ends.push(() => nodes.close());
-    const leases = createLeases({ connection, nodes, log });
-    const bus = createMemoryBus({ log });
-    ends.push(() => bus.close());
+    const cluster = await createCluster({
+      connection,
+      redisUrl: config.redisUrl,
+      embedded: database.embedded,
+      rateLimitScale: config.rateLimitScale,
+      log,
+      metrics,
+    });
+    ends.push(() => cluster.close());
+    const { nodes, leases, bus, presenceRegistry, streamLog, limits, redis } = cluster;
     const jobs = createJobs({ connection, nodes, bus, log, now });
-    const presenceRegistry = createMemoryPresenceRegistry();
-    ends.push(() => presenceRegistry.close());
-    const streamLog = createMemoryStreamLog();
-    ends.push(() => streamLog.close());
-    const limits = createLimits({ scale: config.rateLimitScale });
-    ends.push(() => limits.close());
 
     const httpServer = createHttpServer();
     const allowsOrigin = originRule(config);
@@ -236,11 +226,12 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       const degraded = !bus.healthy;
       return {
         status: up ? (degraded ? ('degraded' as const) : ('ok' as const)) : ('down' as const),
-        message: up ? (draining ? 'stopping' : 'at your service') : 'the database does not answer',
+        message: healthMessage(up, degraded, draining),
         timestamp: new Date(now()).toISOString(),
         parts: {
           database: up ? 'ok' : 'down',
           bus: degraded ? 'degraded' : 'ok',
+          ...(redis ? { redis: redis.ready ? 'ok' : 'out of reach' } : {}),
           ...Object.fromEntries(
             describeParts(config).map(({ part, state, hint }) => [part, hint ? `${state}; ${hint}` : state]),
           ),
@@ -326,6 +317,12 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function healthMessage(up: boolean, degraded: boolean, draining: boolean): string {
+  if (!up) return 'the database does not answer';
+  if (draining) return 'stopping';
+  return degraded ? 'this node hears nothing of the others; what is written is kept' : 'at your service';
+}
 
 /** What requests under way get before their connections are cut. */
 const LAST_REQUESTS_MS = 2_000;

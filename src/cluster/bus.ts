@@ -2,7 +2,10 @@
  * What nodes say to each other now. A notice may be lost (a node that was away, a broker that came back empty),
  * so nothing is built on it alone: its users compare with the log when the bus is `ready` again and from time to time.
  */
-/** Data are JSON values and `Uint8Array`s, and belong to the bus once published. */
+/**
+ * Data are JSON values and `Uint8Array`s, at most `LIMITS.busMessageBytes` together (larger ones stay in this node), and
+ * belong to the bus once published. From another node a `Uint8Array` arrives as a `Buffer`, which is one.
+ */
 export type BusListener = (data: unknown) => void;
 
 /** `undefined` means "not for me"; anything else is sent back to the node that asked. */
@@ -13,17 +16,20 @@ export interface Bus {
   publish(topic: string, data: unknown): void;
   /** As `publish`, to the other nodes only: for what this node has dealt with itself already. */
   relay(topic: string, data: unknown): void;
-  /** Returns how to stop. Listeners run in the order of the publishes of one node; one that throws does not stop the rest. */
+  /**
+   * Returns how to stop. Listeners run in the order of the publishes of one node (on a Redis Cluster: of those on one
+   * topic); one that throws does not stop the rest.
+   */
   subscribe(topic: string, listener: BusListener): () => void;
   /**
-   * Resolves when what any node publishes on a subscribed topic from now on reaches this one, or when the broker is out
-   * of reach: then `onReady` follows. Never rejects.
+   * Resolves when what any node publishes or asks on a topic of this node's from now on reaches it, or when the broker
+   * is out of reach: then `onReady` follows. Never rejects.
    */
   listening(topic: string): Promise<void>;
-  /** Asks the responder of a topic on any node; rejects with `Fault('unavailable')` when none has answered in time. */
+  /** Asks the responders of a topic on all nodes; rejects with `Fault('unavailable')` when none has answered in time. */
   request(topic: string, data: unknown, timeoutMs: number): Promise<unknown>;
   respond(topic: string, responder: BusResponder): () => void;
-  /** Called when the bus has (re)connected: notices may have been missed before. */
+  /** Called when notices may have been missed: this node's bus is back, or that of another which could not send some. */
   onReady(listener: () => void): () => void;
   /** No other node can be there: what would be relayed need not be made. */
   readonly alone: boolean;

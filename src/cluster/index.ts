@@ -4,6 +4,7 @@ export { systemClock, type Clock } from './clock.ts';
 export type { Job, JobHandler, JobOptions, JobRun, Jobs, JobState } from './job.ts';
 export { createJobs, type JobsDeps } from './jobs.ts';
 export { fenceFilter, type Lease, type Leases, type Nodes } from './lease.ts';
+export { createCluster, type Cluster, type ClusterOptions } from './create-cluster.ts';
 export { createLeases, type LeasesDeps } from './leases.ts';
 export { createLimits, type Limits, type LimitsOptions, type NamedLimit } from './limits.ts';
 export { createMemoryBus } from './memory-bus.ts';

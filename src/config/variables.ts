@@ -126,13 +126,19 @@ export const VARIABLES = {
     'Storage',
     path.prefault('./data'),
     './data',
-    'Directory of the embedded database and, off production, of the generated secrets.',
+    'Directory of the embedded database and, off production, of the generated secrets. Several processes of one machine may share it if they share REDIS_URL.',
   ),
   MONGODB_URI: variable(
     'Storage',
     url(['mongodb', 'mongodb+srv']).optional(),
     '',
     'A MongoDB (5.0 or newer), as mongodb://127.0.0.1:27017/atelier. Without it the embedded database in DATA_DIR.',
+  ),
+  REDIS_URL: variable(
+    'Storage',
+    url(['redis', 'rediss', 'redis+cluster', 'rediss+cluster']).optional(),
+    '',
+    'A Redis (6.2 or newer) for several nodes, as redis://127.0.0.1:6379; rediss:// for TLS; redis+cluster://host:port,host:port for a Redis Cluster (7.0 or newer). All nodes of a deployment have the same database and the same REDIS_URL. Without it this node is the only one.',
   ),
   JWT_SECRET: variable(
     'Accounts',

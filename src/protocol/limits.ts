@@ -104,6 +104,10 @@ export const LIMITS = {
   gapFillMs: 100,
   /** Local positions are compared with the log this often (jittered), in case a notice was lost. */
   headCompareMs: 30_000,
+  /** Data of one notice between nodes: a packet goes through alone. Redis cuts off a subscriber with 32 MB waiting. */
+  busMessageBytes: 4 * MIB + 128 * KIB,
+  /** What waits for Redis to take it; while it hangs, more is dropped. */
+  busWaitingBytes: 16 * MIB,
   /** Characters of one streamed answer; a model that goes on is stopped there. */
   streamChars: 1_000_000,
   /** Streams of one chat under way at once. */

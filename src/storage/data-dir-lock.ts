@@ -23,7 +23,9 @@ export class DataDirLocked extends Error {
   readonly pid: number;
 
   constructor(dataDir: string, pid: number) {
-    super(`${dataDir} is in use by process ${pid}. End that one or choose another DATA_DIR.`);
+    super(
+      `${dataDir} is in use by process ${pid}. End that one, choose another DATA_DIR, or share it by giving all the same REDIS_URL.`,
+    );
     this.pid = pid;
   }
 }

@@ -1,8 +1,12 @@
 /** A real Redis of a test's own, which it may kill and bring back empty. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, connect, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { afterAll, beforeAll } from 'vitest';
 import { hasPart } from './parts.ts';
 
 /** For `describe.runIf` and `test.runIf`: false where this machine has no Redis; throws in CI. */
@@ -15,16 +19,15 @@ export interface TestRedis extends AsyncDisposable {
   kill(): Promise<void>;
   /** Starts it again at the same address, empty. */
   restart(): Promise<void>;
+  /** It hangs: connections stand, nothing is answered. */
+  pause(): void;
+  resume(): void;
 }
 
 export async function startRedis(): Promise<TestRedis> {
   const port = await freePort();
   let child = await start(port);
-  const kill = async (): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  };
+  const kill = (): Promise<void> => stop(child);
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
@@ -32,17 +35,65 @@ export async function startRedis(): Promise<TestRedis> {
     async restart() {
       child = await start(port);
     },
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
     [Symbol.asyncDispose]: kill,
   };
 }
 
-async function start(port: number): Promise<ChildProcess> {
+/** One for all tests of the suite that calls this; its URL is known once they run. */
+export function sharedRedis(start: () => Promise<{ url: string } & AsyncDisposable>): { readonly url: string } {
+  let server: ({ url: string } & AsyncDisposable) | undefined;
+  beforeAll(async () => {
+    server = await start();
+  });
+  afterAll(() => server?.[Symbol.asyncDispose]());
+  return {
+    get url() {
+      if (!server) throw new Error('No test runs');
+      return server.url;
+    },
+  };
+}
+
+/** A Redis Cluster of three shards without replicas. */
+export async function startRedisCluster(): Promise<{ url: string } & AsyncDisposable> {
+  const directory = await mkdtemp(join(tmpdir(), 'atelier-redis-'));
+  const shards = await Promise.all(
+    [1, 2, 3].map(async (shard) => {
+      const [port, busPort] = [await freePort(), await freePort()];
+      const cluster = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort)];
+      // Each remembers the cluster in a file of its own.
+      return {
+        port,
+        child: await start(port, [...cluster, '--cluster-config-file', join(directory, `${shard}.conf`)]),
+      };
+    }),
+  );
+  const addresses = shards.map(({ port }) => `127.0.0.1:${port}`);
+  const create = spawn('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-yes'], { stdio: 'ignore' });
+  const [code] = (await once(create, 'exit')) as [number | null];
+  if (code !== 0) throw new Error(`redis-cli could not make a cluster: ${code}`);
+  return {
+    url: `redis+cluster://${addresses.join(',')}`,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(shards.map(({ child }) => stop(child)));
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+async function start(port: number, options: readonly string[] = []): Promise<ChildProcess> {
   const child = spawn(
     'redis-server',
-    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
-    {
-      stdio: 'ignore',
-    },
+    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...options],
+    { stdio: 'ignore' },
   );
   let failure: Error | undefined;
   child.once('error', (error) => {
