@@ -164,9 +164,9 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       connection,
       registry: presenceRegistry,
       rooms,
-      bus,
       blocks,
       sharing: (userId, otherIds) => chat.sharing(userId, otherIds),
+      onLeft: (listener) => chat.onLeft(listener),
       log,
       now,
     });

@@ -91,8 +91,6 @@ export const LIMITS = {
   typingExpiryMs: 5_000,
   /** A change of presence is told after this, so that a reconnect is not a flicker. */
   presenceDebounceMs: 2_000,
-  /** Who still may see whom is asked again this often, in case the notice of an ending was lost. */
-  presenceRecheckMs: 300_000,
   /** Rows of one durable write, and of the queue before it (`GroupCommit`). */
   commitRows: 500,
   commitBytes: 8 * MIB,

@@ -41,12 +41,14 @@ async function end(person: Person): Promise<End> {
   return { person, socket, heard };
 }
 
-/** People who share a chat, and one socket of each. */
-async function together(count: number): Promise<End[]> {
+/** People who share a chat (the first owns it), and one socket of each. */
+async function inChat(count: number): Promise<{ chatId: string; ends: End[] }> {
   const people = await Promise.all(Array.from({ length: count }, () => server.person()));
-  await server.chat(people);
-  return Promise.all(people.map(end));
+  const chatId = await server.chat(people);
+  return { chatId, ends: await Promise.all(people.map(end)) };
 }
+
+const together = async (count: number): Promise<End[]> => (await inChat(count)).ends;
 
 async function seen({ socket }: End, how: 'get' | 'watch', ...ends: End[]): Promise<string[]> {
   const { items } = await call<{ items: Presence[] }>(socket, `presence:${how}`, {
@@ -127,4 +129,31 @@ test('[PS-1] the last of several connections to go leaves the time', async () =>
   second.socket.close();
   await expect.poll(() => statuses(ben, ada), { timeout: 5_000 }).toEqual(['away', 'offline']);
   expect(ben.heard.map(({ lastSeen }) => lastSeen)).toEqual([null, expect.any(String)]);
+});
+
+test('[PS-6] who is removed from the last shared chat sees nobody of it any more, nor is seen', async () => {
+  const { chatId, ends } = await inChat(3);
+  const [ada, ben, eve] = ends as [End, End, End];
+  // Ben and Eve share another chat.
+  await server.chat([ben.person, eve.person]);
+  for (const one of ends) await seen(one, 'watch', ada, ben, eve);
+  await call(ada.socket, 'chat:remove-member', { chatId, userId: ben.person.id });
+  await expect.poll(() => statuses(ben, ada)).toEqual(['offline']);
+  await expect.poll(() => statuses(ada, ben)).toEqual(['offline']);
+  await call(ben.socket, 'presence:set', { status: 'busy' });
+  await expect.poll(() => statuses(eve, ben), { timeout: 5_000 }).toEqual(['busy']);
+  await call(ada.socket, 'presence:set', { status: 'busy' });
+  await expect.poll(() => statuses(eve, ada), { timeout: 5_000 }).toEqual(['busy']);
+  expect([statuses(ben, ada), statuses(ada, ben), statuses(ben, eve)]).toEqual([['offline'], ['offline'], []]);
+  expect(await seen(ben, 'get', ada, eve)).toEqual([eve.person.id]);
+});
+
+test('[PS-6] a chat that is deleted is shared by nobody', async () => {
+  const { chatId, ends } = await inChat(2);
+  const [ada, ben] = ends as [End, End];
+  await seen(ben, 'watch', ada, ben);
+  await call(ada.socket, 'chat:delete', { chatId });
+  await expect.poll(() => statuses(ben, ada)).toEqual(['offline']);
+  expect(statuses(ben, ben)).toEqual([]);
+  expect(await seen(ben, 'get', ada, ben)).toEqual([ben.person.id]);
 });

@@ -51,6 +51,8 @@ export interface ChatFeature {
   disconnected(connection: { id: string }): void;
   /** Which of the users share a chat with `userId`. */
   sharing(userId: string, otherIds: readonly string[]): Promise<Set<string>>;
+  /** Called on every node with users who are no longer in some chat, possibly more than once. Returns how to stop. */
+  onLeft(listener: (userIds: readonly string[]) => void): () => void;
   /** Appends that wait for their durable write. */
   queuedAppends(): number;
   /** Positions are compared with the log now: something may not have been heard of. */
@@ -194,6 +196,7 @@ export function createChat(deps: ChatDeps): ChatFeature {
     connected: (socket) => live.connected(socket),
     disconnected: ({ id }) => typing.disconnected(id),
     sharing: (userId, otherIds) => memberships.sharing(userId, otherIds),
+    onLeft: (listener) => live.onLeft(listener),
     queuedAppends: () => chatLog.queued,
     compare: () => sequencer.compare(),
     async recover() {

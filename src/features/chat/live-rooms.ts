@@ -35,6 +35,7 @@ export class LiveRooms {
   /** Users whose chats are being loaded, with those that they lose meanwhile. */
   readonly #loading = new Map<string, Set<Set<string>>>();
   readonly #stop: (() => void)[];
+  readonly #leftListeners = new Set<{ call: (userIds: readonly string[]) => void }>();
   #readAt: number;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -71,17 +72,25 @@ export class LiveRooms {
     }
   }
 
+  /** Called with users who are no longer in some chat, possibly more than once. Returns how to stop. */
+  onLeft(call: (userIds: readonly string[]) => void): () => void {
+    const entry = { call };
+    this.#leftListeners.add(entry);
+    return () => void this.#leftListeners.delete(entry);
+  }
+
   /** Reads what has changed in memberships since the last time, on any node. */
   async readAgain(): Promise<void> {
     const { memberships, now } = this.#deps;
     const since = new Date(this.#readAt - CLOCKS_DIFFER_MS);
-    this.#readAt = now();
+    const startedAt = now();
     memberships.forgetAll();
     for (const { chatId, userId, state } of await memberships.changedSince(since)) {
       const [chat, user] = [chatId.toHexString(), userId.toHexString()];
       if (state === 'active') await this.#enter(chat, [user]);
       else this.#leave(chat, [user]);
     }
+    this.#readAt = startedAt;
   }
 
   close(): void {
@@ -140,6 +149,7 @@ export class LiveRooms {
 
   #leave(chatId: string, userIds: readonly string[]): void {
     const { rooms, typing } = this.#deps;
+    for (const { call } of this.#leftListeners) call(userIds);
     for (const userId of userIds) {
       for (const lost of this.#loading.get(userId) ?? []) lost.add(chatId);
       typing.stop(chatId, userId);

@@ -1,6 +1,5 @@
 /** Who is there. A user's presence comes from all of their connections; changes are told after a moment's calm. */
 import type { Connection } from 'mongoose';
-import type { Bus } from '../../cluster/bus.ts';
 import { systemClock, type Clock } from '../../cluster/clock.ts';
 import type { ConnectionStatus, PresenceRegistry } from '../../cluster/presence-registry.ts';
 import type { Log } from '../../observability/log.ts';
@@ -15,10 +14,11 @@ export interface PresenceDeps {
   connection: Connection;
   registry: PresenceRegistry;
   rooms: Rooms<typeof presenceEvents>;
-  bus: Bus;
   blocks: Blocks;
   /** Which of the users share a chat with `userId`. */
   sharing: (userId: string, otherIds: readonly string[]) => Promise<Set<string>>;
+  /** Tells on every node of users who are no longer in some chat. Returns how to stop. */
+  onLeft: (listener: (userIds: readonly string[]) => void) => () => void;
   log: Log;
   now: () => number;
   clock?: Clock;
@@ -68,8 +68,6 @@ export function createPresence(deps: PresenceDeps): PresenceFeature {
     }));
   }
 
-  const recheckAll = (): void => inBackground('Watches of presence could not be checked', watches.recheckAll());
-
   const stops = [
     registry.onChange((userId, vanished) => announcer.changed(userId, vanished)),
     registry.onGone((userIds) => lastSeen.note(userIds, new Date(now()))),
@@ -80,11 +78,10 @@ export function createPresence(deps: PresenceDeps): PresenceFeature {
     blocks.onChange((userId, otherId, blocked) => {
       if (blocked) watches.part(userId, otherId);
     }),
-    deps.bus.onReady(recheckAll),
-    clock.every(LIMITS.presenceRecheckMs, () => {
+    deps.onLeft((userIds) => inBackground('Watches of presence could not be checked', watches.recheck(userIds))),
+    clock.every(LIMITS.headCompareMs, () => {
       announcer.sweep();
       watches.sweep();
-      recheckAll();
     }),
   ];
 

@@ -1,6 +1,6 @@
 /**
  * Which sockets of this node hear of whom. Who may see whom is asked when a watch begins, and again when the right may
- * have ended: a block, a membership that is gone, notices that may have been lost.
+ * have ended: by a block, or a membership that is gone.
  */
 import { presenceRoom, userRoom, type Room, type Rooms } from '../../protocol/index.ts';
 import type { presenceEvents } from './contract.ts';
@@ -78,15 +78,6 @@ export class Watches {
       const others = new Set([...watched, ...watchers]);
       if (others.size === 0) continue;
       for (const otherId of await this.#recheck(userId, [...others])) this.#hide(otherId, [userId]);
-    }
-  }
-
-  /** As `recheck`, for everybody who watches. */
-  async recheckAll(): Promise<void> {
-    this.#endings++;
-    for (const userId of new Set(this.#watchers.values())) {
-      const watched = this.#deps.rooms.connections(userRoom(userId)).flatMap(({ id }) => this.#watchedBy(id));
-      if (watched.length > 0) await this.#recheck(userId, [...new Set(watched)]);
     }
   }
 

@@ -133,6 +133,8 @@ export const RULES: RuleGroup[] = [
         'A user is there while at least one connection is, and shows as the most present of them: busy, else online, else away.',
       'PS-2': `A change is told ${seconds(LIMITS.presenceDebounceMs)} after it happened, so that a reconnect is not a flicker.`,
       'PS-3': 'Only people who share a chat with a user see their presence.',
+      'PS-6':
+        'Who loses the last chat shared with a user stops hearing of them at once, on every server, and the other way round: they look absent to each other.',
       'PS-5':
         'People between whom a block stands look absent to each other: `presence:get` and `presence:watch` leave them out, and whoever watched hears `offline` once and then nothing, from the block on and on every server.',
     },
