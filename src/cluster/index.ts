@@ -11,5 +11,7 @@ export { createMemoryBus } from './memory-bus.ts';
 export { createMemoryPresenceRegistry } from './memory-presence-registry.ts';
 export { createMemoryStreamLog } from './memory-stream-log.ts';
 export { createNodes, type DatabaseNodes } from './nodes.ts';
+export type { ByteSink, PulledStreams, StreamSource } from './pulled-stream.ts';
+export { createPulledStreams } from './pulled-streams.ts';
 export type { ConnectionStatus, PresenceRegistry } from './presence-registry.ts';
 export type { StreamLog } from './stream-log.ts';

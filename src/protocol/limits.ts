@@ -98,6 +98,14 @@ export const LIMITS = {
   commitQueueBytes: 64 * MIB,
   /** A job's data, and what it stores of its progress, as JSON: names of what it is about, not the thing itself. */
   jobDataChars: 64 * KIB,
+  /** Bytes of one stream between nodes that its reader has granted but not yet used. */
+  pulledWindowBytes: 256 * KIB,
+  /** … of all streams to one node: half of what Redis lets a subscriber leave unread (8 MB) before it cuts it off. */
+  pulledNodeBytes: 4 * MIB,
+  /** Bytes of one message of such a stream. */
+  pulledChunkBytes: 32 * KIB,
+  /** Streams that one node serves to others at once. */
+  pulledStreams: 1_000,
   /** An entry that is missing for so long in a room's order is read from the log. */
   gapFillMs: 100,
   /** Local positions are compared with the log this often (jittered), in case a notice was lost. */
