@@ -9,6 +9,7 @@ import { createAi, createProvider } from './features/ai/index.ts';
 import { asSessionRevoked, createAuth, type OtpProviderOptions } from './features/auth/index.ts';
 import { createBlocks } from './features/blocks/index.ts';
 import { createChat } from './features/chat/index.ts';
+import { createKeys } from './features/keys/index.ts';
 import { createPresence } from './features/presence/index.ts';
 import { contract, events, PROTOCOL_VERSION } from './features/registry.ts';
 import { createUsers } from './features/users/index.ts';
@@ -171,6 +172,15 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       now,
     });
     ends.push(() => presence.close());
+    const keys = createKeys({
+      connection,
+      rooms,
+      limits,
+      blocks,
+      sharing: (userId, otherIds) => chat.sharing(userId, otherIds),
+      audit,
+      now,
+    });
     const ai = createAi({
       connection,
       chat: chat.service,
@@ -207,6 +217,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
         ...blocks.handlers,
         ...chat.handlers({ runningStreams: (chatId) => ai.running(chatId) }),
         ...presence.handlers,
+        ...keys.handlers,
         ...ai.handlers,
       },
       {

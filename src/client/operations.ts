@@ -44,7 +44,12 @@ export interface ClientEvents extends Omit<ServerEvents, 'ai:finished'> {
 
 export type ClientState = 'connecting' | 'ready' | 'reconnecting' | 'closed';
 
-const CREATING: Record<CreatingOperation, true> = { 'message:send': true, 'chat:create': true, 'ai:prompt': true };
+const CREATING: Record<CreatingOperation, true> = {
+  'message:send': true,
+  'chat:create': true,
+  'ai:prompt': true,
+  'keys:claim': true,
+};
 
 /** Reading, or setting something to a stated value: twice is the same as once. */
 const REPEATABLE: ReadonlySet<string> = new Set<OperationName>([
@@ -81,6 +86,9 @@ const REPEATABLE: ReadonlySet<string> = new Set<OperationName>([
   'presence:set',
   'presence:get',
   'presence:watch',
+  'keys:publish',
+  'keys:list',
+  'keys:remove',
   'ai:resume',
   'ai:stop',
 ]);

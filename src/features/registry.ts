@@ -5,6 +5,7 @@ import { aiContract, aiEvents } from './ai/contract.ts';
 import { authContract, authEvents } from './auth/contract.ts';
 import { blocksContract } from './blocks/contract.ts';
 import { chatContract, chatEvents } from './chat/contract.ts';
+import { keysContract, keysEvents } from './keys/contract.ts';
 import { presenceContract, presenceEvents } from './presence/contract.ts';
 import { usersContract } from './users/contract.ts';
 
@@ -36,6 +37,7 @@ export const contract = {
   ...blocksContract,
   ...chatContract,
   ...presenceContract,
+  ...keysContract,
   ...aiContract,
 };
 
@@ -44,6 +46,7 @@ export const events = {
   ...authEvents,
   ...chatEvents,
   ...presenceEvents,
+  ...keysEvents,
   ...aiEvents,
 };
 

@@ -91,6 +91,18 @@ export const LIMITS = {
   typingExpiryMs: 5_000,
   /** A change of presence is told after this, so that a reconnect is not a flicker. */
   presenceDebounceMs: 2_000,
+  /** Devices of one user in the key directory. */
+  devicesPerUser: 10,
+  /** A key or signature in base64: post-quantum ones fit (ML-DSA-65 signs with 3,309 bytes). */
+  keyLength: 4_608,
+  /** One-time keys of one publication: some days of new sessions. */
+  oneTimeKeysPerPublish: 100,
+  /** One-time keys of one device that wait to be claimed. */
+  oneTimeKeysPerDevice: 500,
+  /** A device with fewer is told to publish new ones. */
+  oneTimeKeysLow: 20,
+  /** One publication of the longest keys. */
+  keysPublishBytes: 512 * KIB,
   /** Rows of one durable write, and of the queue before it (`GroupCommit`). */
   commitRows: 500,
   commitBytes: 8 * MIB,

@@ -140,6 +140,23 @@ export const RULES: RuleGroup[] = [
     },
   },
   {
+    title: 'Keys of end-to-end encryption',
+    rules: {
+      'KY-1':
+        '`keys:claim` gives the identity key and the signed pre key of each device asked for, and one one-time key, or none when none is left. The server reads no key.',
+      'KY-2':
+        'A one-time key is given away once, however many claim at once and on however many servers; publishing it again does not bring it back.',
+      'KY-3': 'A repeated claim with the same `clientId` by the same caller gets the same keys and uses no others.',
+      'KY-4':
+        'The identity key of a device is replaced only by `replaceIdentity: true`; its one-time keys until then are void.',
+      'KY-5': `When a claim leaves fewer than ${LIMITS.oneTimeKeysLow} one-time keys of a device, its owner hears \`keys:low\` on every connection.`,
+      'KY-6':
+        'Keys are seen by people who share a chat and between whom no block stands; for others there is no such user.',
+      'KY-7': `A user has at most ${LIMITS.devicesPerUser} devices, a device at most ${LIMITS.oneTimeKeysPerDevice} unclaimed one-time keys; a device that was removed begins anew.`,
+      'KY-8': 'How many one-time keys one user takes of another in a day is limited.',
+    },
+  },
+  {
     title: 'Assistants: the model behind',
     rules: {
       'AI-1':
