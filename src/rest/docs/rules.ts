@@ -124,6 +124,33 @@ export const RULES: RuleGroup[] = [
       'CH-19': `A message has at most ${kib(LIMITS.messageBytes)} of UTF-8; its \`metadata\` at most ${kib(LIMITS.metadataBytes)} of JSON, which the server keeps and does not read.`,
       'CH-20':
         '`chat:join` opens the live detail of a chat on one socket and `chat:leave` closes it; membership and messages are not touched.',
+      'CH-21':
+        'Each change of a message is told once, at its `rev`, with the message in its present state: `message:updated` for an edit or reaction, `message:deleted` for a deletion. Of two states the one with the higher `message.rev` is newer.',
+      'CH-22':
+        'A deleted message keeps its place as a tombstone without content, metadata, attachments, reactions or history.',
+      'CH-23': "A message is edited by its sender only, and deleted by its sender, the chat's owner or an admin.",
+      'CH-24':
+        'A reaction counts once for each person and emoji; setting it again, or taking back what is not there, changes nothing.',
+      'CH-25':
+        '`replyTo` and `threadRoot` are messages of the same chat, `mentions` are members; who is mentioned hears `mention:created` on all sockets.',
+      'CH-26': 'What a message carries fits its type; the server does not read `encrypted` ones.',
+      'CH-27':
+        "`chat:search` finds messages of the caller's chats that have all the words, in any case and accent, newest first; the last word may be a beginning.",
+      'CH-28': 'However many change a message at once, everybody sees it end alike, and no change is lost.',
+      'CH-29': 'A new member may read the history, has nothing unread, and hears everything from then on.',
+      'CH-30':
+        'Who is removed hears and may do nothing more, on every server, from the place of the removal in the order on.',
+      'CH-31':
+        'Members write; admins also manage members, the name and others’ messages; the owner also sets roles and retention, deletes and restores.',
+      'CH-32':
+        'A leaving owner is followed by the longest-serving admin, else member. When the last one leaves, the chat is deleted.',
+      'CH-33': `A deleted chat is gone for everyone; its owner can restore it for ${LIMITS.restoreDays} days.`,
+      'CH-34':
+        'Read and delivered positions never go back; they are told to sockets that opened the chat, and to the member’s own.',
+      'CH-35': 'Stars, archive and mute are a member’s own, and told to all of that member’s sockets.',
+      'CH-36': 'Between people of whom one blocked the other a private chat takes no messages and tells no typing.',
+      'CH-37':
+        'What a server that died has left half done (a change that no message shows yet, a membership that no row shows yet) is finished by whoever meets it next.',
     },
   },
   {

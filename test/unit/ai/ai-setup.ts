@@ -27,7 +27,7 @@ export interface TestRooms extends Rooms {
 }
 
 /** Rooms that keep what they hear, after checking it against the contract. */
-function createTestRooms(): TestRooms {
+export function createTestRooms(): TestRooms {
   const heard: HeardEvent[] = [];
   const listeners: ((event: HeardEvent) => void)[] = [];
   const hear = (room: string, event: string, data: unknown): void => {

@@ -1,0 +1,36 @@
+/** Operations and events by a plain socket.io-client, typed by the contract. */
+import type { Socket } from 'socket.io-client';
+import type { AtelierContract, AtelierEvents } from '../../src/features/registry.ts';
+import type { EventData, Input, Output } from '../../src/protocol/index.ts';
+
+/** The data of an answer; rejects with the error's code, message and detail. */
+export async function call<K extends keyof AtelierContract & string>(
+  socket: Socket,
+  name: K,
+  input: Input<AtelierContract[K]>,
+): Promise<Output<AtelierContract[K]>> {
+  const answer = (await socket.timeout(10_000).emitWithAck(name, input)) as
+    | { ok: true; data: Output<AtelierContract[K]> }
+    | { ok: false; error: { code: string; message: string } };
+  if (answer.ok) return answer.data;
+  throw Object.assign(new Error(`${name}: ${answer.error.message}`), answer.error);
+}
+
+/** What a socket hears of an event from now on; the list grows. */
+export function heard<K extends keyof AtelierEvents & string>(socket: Socket, event: K): EventData<AtelierEvents[K]>[] {
+  const all: EventData<AtelierEvents[K]>[] = [];
+  socket.on(event as string, (data: EventData<AtelierEvents[K]>) => all.push(data));
+  return all;
+}
+
+/** Every event of a chat's log that a socket hears, in the order heard. */
+export function heardOfLog(socket: Socket, chatId: string): { event: string; rev: number; data: unknown }[] {
+  const all: { event: string; rev: number; data: unknown }[] = [];
+  const positioned = ['message:created', 'message:updated', 'message:deleted', 'chat:members-changed'];
+  for (const event of positioned) {
+    socket.on(event, (data: { chatId: string; rev: number }) => {
+      if (data.chatId === chatId) all.push({ event, rev: data.rev, data });
+    });
+  }
+  return all;
+}
