@@ -4,7 +4,7 @@ import type { AtelierContract, AtelierEvents } from '../../src/features/registry
 import type { EventData, Input, Output } from '../../src/protocol/index.ts';
 
 /** The data of an answer; rejects with the error's code, message and detail. */
-export async function call<K extends keyof AtelierContract & string>(
+export async function call<K extends keyof AtelierContract>(
   socket: Socket,
   name: K,
   input: Input<AtelierContract[K]>,
@@ -17,9 +17,9 @@ export async function call<K extends keyof AtelierContract & string>(
 }
 
 /** What a socket hears of an event from now on; the list grows. */
-export function heard<K extends keyof AtelierEvents & string>(socket: Socket, event: K): EventData<AtelierEvents[K]>[] {
+export function heard<K extends keyof AtelierEvents>(socket: Socket, event: K): EventData<AtelierEvents[K]>[] {
   const all: EventData<AtelierEvents[K]>[] = [];
-  socket.on(event as string, (data: EventData<AtelierEvents[K]>) => all.push(data));
+  socket.on(event, (data: EventData<AtelierEvents[K]>) => all.push(data));
   return all;
 }
 
