@@ -19,7 +19,7 @@ export async function call<K extends keyof AtelierContract>(
 /** What a socket hears of an event from now on; the list grows. */
 export function heard<K extends keyof AtelierEvents>(socket: Socket, event: K): EventData<AtelierEvents[K]>[] {
   const all: EventData<AtelierEvents[K]>[] = [];
-  socket.on(event, (data: EventData<AtelierEvents[K]>) => all.push(data));
+  socket.on(String(event), (data: unknown) => all.push(data as EventData<AtelierEvents[K]>));
   return all;
 }
 
