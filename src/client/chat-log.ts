@@ -8,6 +8,8 @@ export const EARLY_MAX = 500;
 
 export interface LogEvent {
   rev: number;
+  /** It tells of no message, so no page has it. */
+  alone?: true;
   deliver: () => void;
 }
 
@@ -62,10 +64,25 @@ export class ChatLog {
     if (first !== Infinity) this.place(first - 1);
   }
 
-  /** A page of the log from the present position to `position`; what it leaves out has no event any more. */
-  page(events: readonly LogEvent[], position: number): void {
-    const due = [...events, ...this.#early.values()].filter((event) => event.rev <= position);
-    for (const event of due.sort((a, b) => a.rev - b.rev)) this.#deliver(event);
+  /**
+   * A page of the log from the present position to `position`: what changed in it, in its present state and in the order
+   * to be told. The `rev` of such a state may lie above `position`. One that lies below what was delivered has been told
+   * already; what came early and lies within the page is in it, unless it stands alone.
+   */
+  page(states: readonly LogEvent[], position: number): void {
+    const from = this.#position ?? 0;
+    const alone = Array.from(this.#early.values())
+      .filter((event) => event.alone && event.rev > from && event.rev <= position)
+      .sort((a, b) => a.rev - b.rev);
+    const deliverAlone = (before: number): void => {
+      while (alone[0] && alone[0].rev < before) alone.shift()?.deliver();
+    };
+    for (const state of states) {
+      if (state.rev <= from) continue;
+      deliverAlone(state.rev);
+      state.deliver();
+    }
+    deliverAlone(Infinity);
     this.skip(position);
   }
 

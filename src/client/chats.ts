@@ -11,6 +11,14 @@ import type { Timings } from './timings.ts';
 /** A chat that is new to the client is told from its beginning up to this length; a longer one is to be read. */
 export const REPLAY_MAX = 1_000;
 
+/** Events that have a place in a chat's log. */
+export type LoggedEvent = 'message:created' | 'message:updated' | 'message:deleted' | 'chat:members-changed';
+
+interface Head {
+  rev: number;
+  seq: number;
+}
+
 export interface ChatsDeps {
   emit: <K extends keyof ClientEvents>(name: K, data: ClientEvents[K]) => void;
   timings: Timings;
@@ -20,18 +28,24 @@ export interface Chats {
   /** A connection has begun: resolves when each chat's place is known; what is missing follows by itself. */
   up(link: Link): Promise<void>;
   down(): void;
-  onMessage: (event: ServerEvent<'message:created'>) => void;
+  /** An event of a chat's log. */
+  onLogged: <K extends LoggedEvent>(name: K, event: ServerEvent<K>) => void;
   onCreated: (event: ServerEvent<'chat:created'>) => void;
+  onDeleted: (event: ServerEvent<'chat:deleted'>) => void;
   /** The application has made a chat; its notice follows. */
   onMade: (chat: Chat) => void;
   /** The application has read the chat up to there (`chat:join`). */
-  onJoined: (chatId: string, rev: number) => void;
+  onJoined: (chatId: string, head: Head) => void;
   /** The chat's log is known to reach there (the answer to `message:send`). */
   onHead: (chatId: string, rev: number) => void;
 }
 
 interface Entry {
   log: ChatLog;
+  /** The newest message that was told, or that was there before the first; tells a new message from a changed one. */
+  seq: number | undefined;
+  /** Messages that a page told in a state beyond its end, with the rev of that state. */
+  ahead: Map<string, number>;
   /** `chat:created` was told. */
   announced: boolean;
   /** Of an entry without a position: where to begin if the connection ends before it is known. */
@@ -58,7 +72,15 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
   const entryOf = (chatId: string): Entry => {
     const known = entries.get(chatId);
     if (known) return known;
-    const entry: Entry = { log: new ChatLog(), announced: false, opening: false, filling: false, stalls: 0 };
+    const entry: Entry = {
+      log: new ChatLog(),
+      seq: undefined,
+      ahead: new Map(),
+      announced: false,
+      opening: false,
+      filling: false,
+      stalls: 0,
+    };
     entries.set(chatId, entry);
     return entry;
   };
@@ -75,9 +97,42 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
     if (entry) entry.announced = false;
   };
 
-  const eventOf = (message: Message): LogEvent => ({
+  /** Where an application that has not heard of a chat's messages begins. */
+  const placeAt = (entry: Entry, { rev, seq }: Head): void => {
+    entry.seq ??= seq;
+    entry.log.place(rev);
+  };
+
+  /** A message as a page of the log gives it: new, or changed since it was told. */
+  const stateOf = (entry: Entry, message: Message): LogEvent => ({
     rev: message.rev,
-    deliver: () => emit('message:created', { chatId: message.chatId, rev: message.rev, message }),
+    deliver() {
+      const { chatId, rev } = message;
+      const isNew = message.seq > (entry.seq ?? 0);
+      entry.ahead.set(message.id, rev);
+      if (isNew) entry.seq = message.seq;
+      emit(isNew ? 'message:created' : message.deletedAt ? 'message:deleted' : 'message:updated', {
+        chatId,
+        rev,
+        message,
+      });
+    },
+  });
+
+  /** An event as the server told it; one whose message was told in that state or a later one is left out. */
+  const eventOf = <K extends LoggedEvent>(entry: Entry, name: K, event: ServerEvent<K>): LogEvent => ({
+    rev: event.rev,
+    ...('message' in event ? {} : { alone: true }),
+    deliver() {
+      if ('message' in event) {
+        const { id, seq, rev } = event.message;
+        const told = entry.ahead.get(id) ?? 0;
+        if (event.rev >= told) entry.ahead.delete(id);
+        if (rev <= told) return;
+        entry.seq = Math.max(entry.seq ?? 0, seq);
+      }
+      emit(name, event as ClientEvents[K]);
+    },
   });
 
   /** Starts or ends the wait after which what is missing is asked for: events, or what chat this is. */
@@ -123,8 +178,13 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
         if (page.reset) {
           emit('chat:reset', { chatId, position: page.position });
           entry.log.skip(page.position);
-        } else entry.log.page(page.items.map(eventOf), page.position);
+        } else {
+          const items = page.items.map((message) => stateOf(entry, message));
+          entry.log.page(items, page.position);
+          for (const [id, rev] of entry.ahead) if (rev <= page.position) entry.ahead.delete(id);
+        }
         entry.log.noteHead(page.head.rev);
+        if (page.membersChanged) emit('chat:updated', await mine.ask('chat:get', { chatId }));
         more = page.more;
         entry.stalls = (entry.log.position ?? 0) > after ? 0 : entry.stalls + 1;
         if (entry.stalls > 0) return;
@@ -148,7 +208,7 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
         const { head, position } = entry.log;
         const isLong = position === undefined && entry.floor === undefined && head > REPLAY_MAX;
         if (isLong) emit('chat:reset', { chatId, position: head });
-        entry.log.place(entry.floor ?? (isLong ? head : 0));
+        placeAt(entry, isLong ? { rev: head, seq: chat.lastSeq } : { rev: entry.floor ?? 0, seq: entry.floor ?? 0 });
         fill(chatId, entry);
       } catch (error) {
         if (!isGone(error)) throw error;
@@ -166,10 +226,10 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
   };
 
   /** The heads of all chats that the server sends, and by name of the others that are known. */
-  const readHeads = async (mine: Link): Promise<Map<string, number>> => {
+  const readHeads = async (mine: Link): Promise<Map<string, Head>> => {
     const before = Array.from(entries.keys());
     const { items } = await mine.ask('chat:heads', {});
-    const heads = new Map(items.map((item) => [item.chatId, item.rev]));
+    const heads = new Map<string, Head>(items.map((item) => [item.chatId, item]));
     automatic.clear();
     for (const chatId of heads.keys()) automatic.add(chatId);
     tooMany = items.length >= LIMITS.chatsAtConnect;
@@ -179,14 +239,14 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
     return heads;
   };
 
-  const readOthers = async (mine: Link, chatIds: string[], heads: Map<string, number>): Promise<void> => {
+  const readOthers = async (mine: Link, chatIds: string[], heads: Map<string, Head>): Promise<void> => {
     for (let i = 0; i < chatIds.length; i += LIMITS.chatsAtConnect) {
       const asked = chatIds.slice(i, i + LIMITS.chatsAtConnect);
       const { items } = await mine.ask('chat:heads', { chatIds: asked });
       const found = new Set<string>();
-      for (const { chatId, rev } of items) {
-        found.add(chatId);
-        heads.set(chatId, rev);
+      for (const item of items) {
+        found.add(item.chatId);
+        heads.set(item.chatId, item);
       }
       for (const chatId of asked) if (!found.has(chatId)) forget(chatId);
     }
@@ -197,9 +257,9 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
     const others = Array.from(entries.keys()).filter((chatId) => !automatic.has(chatId));
     if (!mine || !tooMany || placing || others.length === 0) return;
     mine.run(async () => {
-      const heads = new Map<string, number>();
+      const heads = new Map<string, Head>();
       await readOthers(mine, others, heads);
-      for (const [chatId, rev] of heads) reach(chatId, rev);
+      for (const [chatId, { rev }] of heads) reach(chatId, rev);
     });
   };
 
@@ -218,10 +278,12 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
       pollTimer = setInterval(poll, timings.pollMs);
       const heads = await readHeads(mine);
       placing = false;
-      for (const [chatId, rev] of heads) {
-        const { log, floor } = entryOf(chatId);
-        if (log.position === undefined && first) log.place(rev);
-        else if (floor !== undefined) log.place(floor);
+      for (const [chatId, head] of heads) {
+        const entry = entryOf(chatId);
+        const { log, floor } = entry;
+        const { rev } = head;
+        if (log.position === undefined && first) placeAt(entry, head);
+        else if (floor !== undefined) placeAt(entry, { rev: floor, seq: floor });
         log.noteHead(rev);
         if (log.position === undefined) open(chatId);
         else reach(chatId, rev);
@@ -240,9 +302,9 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
         delete entry.timer;
       }
     },
-    onMessage(event) {
+    onLogged(name, event) {
       const entry = entryOf(event.chatId);
-      entry.log.receive({ rev: event.rev, deliver: () => emit('message:created', event) });
+      entry.log.receive(eventOf(entry, name, event));
       // Among too many chats it may be an old one that is told of again. Else it is new, and its notice is under way.
       if (tooMany && !placing && !entry.opening) entry.log.placeAtFirst();
       watch(event.chatId, entry);
@@ -253,11 +315,11 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
       announce(entry, chat);
       if (entry.log.position !== undefined) return;
       if (chat.lastSeq === 0) {
-        entry.log.place(0);
+        placeAt(entry, { rev: 0, seq: 0 });
         watch(chat.id, entry);
         return;
       }
-      // It has a past that is read by `message:list`; where that ends in revs is asked.
+      // It has a past that is read by `message:list`; where that ends in revs is asked. A rev is never below its seq.
       entry.floor = chat.lastSeq;
       const mine = link;
       if (!mine || placing || entry.opening) return;
@@ -266,7 +328,7 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
         try {
           const { items } = await mine.ask('chat:heads', { chatIds: [chat.id] });
           const head = items[0];
-          if (head) entry.log.place(head.rev);
+          if (head) placeAt(entry, head);
           else forget(chat.id);
         } finally {
           entry.opening = false;
@@ -274,12 +336,16 @@ export function createChats({ emit, timings }: ChatsDeps): Chats {
       });
     },
     onMade(chat) {
-      if (chat.lastSeq === 0) entryOf(chat.id).log.place(0);
+      if (chat.lastSeq === 0) placeAt(entryOf(chat.id), { rev: 0, seq: 0 });
     },
-    onJoined(chatId, rev) {
+    onDeleted({ chatId }) {
+      leave(chatId);
+      emit('chat:deleted', { chatId });
+    },
+    onJoined(chatId, head) {
       const entry = entryOf(chatId);
-      entry.log.place(rev);
-      entry.log.noteHead(rev);
+      placeAt(entry, head);
+      entry.log.noteHead(head.rev);
       watch(chatId, entry);
     },
     onHead(chatId, rev) {

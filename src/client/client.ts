@@ -22,6 +22,7 @@ import { createRequests, type CallOptions } from './requests.ts';
 import { createStanding } from './standing.ts';
 import { createStreams } from './streams.ts';
 import { TIMINGS, type Timings } from './timings.ts';
+import { createUnread, type Unread } from './unread.ts';
 
 export interface ConnectOptions {
   url: string;
@@ -63,6 +64,8 @@ export interface AtelierClient {
   ): Promise<OperationOutput<'message:send'>>;
   /** An assistant's text from its beginning, as it comes. Returns the stored message; throws if the answer failed. */
   streamText(streamId: string): AsyncGenerator<string, Message, undefined>;
+  /** Messages that the user has not read, by chat. */
+  readonly unread: Unread;
   /** Returns how to stop listening. */
   on<K extends keyof ClientEvents>(name: K, listener: (data: ClientEvents[K]) => void): () => void;
   /** The next event for which `predicate` holds. */
@@ -83,7 +86,10 @@ export function connect(options: ConnectOptions): AtelierClient {
   const resumes = options.autoResume ?? true;
 
   const events = new Emitter<ClientEvents>();
-  const emit = <K extends keyof ClientEvents>(name: K, data: ClientEvents[K]): void => events.emit(name, data);
+  const emit = <K extends keyof ClientEvents>(name: K, data: ClientEvents[K]): void => {
+    unread.onEvent(name, data);
+    events.emit(name, data);
+  };
   let { token } = options;
   let state: ClientState = 'connecting';
   let hello: Hello | undefined;
@@ -105,9 +111,16 @@ export function connect(options: ConnectOptions): AtelierClient {
     emit,
     onJoined({ chat, head, streams: running }) {
       if (!resumes) return;
-      chats.onJoined(chat.id, head.rev);
+      chats.onJoined(chat.id, head);
       for (const { streamId, messageId } of running) streams.onRunning({ streamId, messageId, chatId: chat.id });
     },
+  });
+
+  const unread = createUnread({
+    emit: (name, data) => events.emit(name, data),
+    readChats: async (input) =>
+      (await requests.call('chat:list', { ...input, limit: 100 })) as OperationOutput<'chat:list'>,
+    userId: () => hello?.userId,
   });
 
   const requests = createRequests({
@@ -139,6 +152,7 @@ export function connect(options: ConnectOptions): AtelierClient {
     emit('hello', greeting);
     if (resumes) {
       standing.up(mine);
+      unread.up(mine);
       streams.up(mine);
     }
     const open = (): void => {
@@ -177,8 +191,12 @@ export function connect(options: ConnectOptions): AtelierClient {
 
   /** Events that the application hears only when it is their turn. */
   const receivers: { readonly [K in keyof ClientEvents]?: (data: ClientEvents[K]) => void } = {
-    'message:created': chats.onMessage,
+    'message:created': (event) => chats.onLogged('message:created', event),
+    'message:updated': (event) => chats.onLogged('message:updated', event),
+    'message:deleted': (event) => chats.onLogged('message:deleted', event),
+    'chat:members-changed': (event) => chats.onLogged('chat:members-changed', event),
     'chat:created': chats.onCreated,
+    'chat:deleted': chats.onDeleted,
     'presence:changed': standing.onPresence,
     'ai:started': streams.onStarted,
     'ai:delta': streams.onDelta,
@@ -224,6 +242,7 @@ export function connect(options: ConnectOptions): AtelierClient {
   });
 
   return {
+    unread,
     get state() {
       return state;
     },

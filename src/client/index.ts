@@ -3,6 +3,7 @@ export { connect, type AtelierClient, type ConnectOptions, type OnceOptions } fr
 export { AtelierError } from './atelier-error.ts';
 export type { CallOptions } from './requests.ts';
 export type { SocketSettings, TokenReason, TokenSource } from './connection.ts';
+export type { Unread } from './unread.ts';
 export type { Timings } from './timings.ts';
 export type {
   Chat,

@@ -38,6 +38,8 @@ export interface ClientEvents extends Omit<ServerEvents, 'ai:finished'> {
   'ai:finished': Pick<Finished, 'streamId' | 'message'> & Partial<Pick<Finished, 'usage' | 'stopReason'>>;
   /** Events up to `position` (a rev) will not come: read the chat again with `message:list`. */
   'chat:reset': { chatId: string; position: number };
+  /** A count of `client.unread` changed. */
+  unread: { chatId: string; unread: number; total: number };
   /** `error` says why the client closed, when it was not by `close()`. */
   state: { state: ClientState; error?: Error };
 }

@@ -19,7 +19,8 @@ export async function call<K extends keyof AtelierContract>(
 /** What a socket hears of an event from now on; the list grows. */
 export function heard<K extends keyof AtelierEvents>(socket: Socket, event: K): EventData<AtelierEvents[K]>[] {
   const all: EventData<AtelierEvents[K]>[] = [];
-  socket.on(String(event), (data: unknown) => all.push(data as EventData<AtelierEvents[K]>));
+  const name: string = event;
+  socket.on(name, (data: unknown) => all.push(data as EventData<AtelierEvents[K]>));
   return all;
 }
 

@@ -60,9 +60,9 @@ describe('the log of a chat', () => {
   });
 
   test('[SD-1] an early event that a page passes over is heard in its place', () => {
-    const { log, heard, receive, page } = createLog();
+    const { log, heard, page } = createLog();
     log.place(0);
-    receive(3);
+    log.receive({ rev: 3, alone: true, deliver: () => void heard.push(3) });
     page([2, 4], 4);
     expect(heard).toEqual([2, 3, 4]);
   });

@@ -279,6 +279,7 @@ export const RULES: RuleGroup[] = [
       'SD-17': 'Opened chats, watched people and the own presence are set up again after a reconnect.',
       'SD-18': 'Without `autoResume` events come as they are sent.',
       'SD-19': '`streamText` gives the text as it comes and returns the message.',
+      'SD-40': 'Unread counts follow messages, reading on any device, and what happened while away.',
     },
   },
 ];
