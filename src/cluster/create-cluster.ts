@@ -13,6 +13,7 @@ import { createMemoryPresenceRegistry } from './memory-presence-registry.ts';
 import { createMemoryStreamLog } from './memory-stream-log.ts';
 import { createNodes, type DatabaseNodes } from './nodes.ts';
 import type { PresenceRegistry } from './presence-registry.ts';
+import { createRedisPresenceRegistry } from './redis-presence-registry.ts';
 import type { StreamLog } from './stream-log.ts';
 
 export interface ClusterOptions {
@@ -74,15 +75,17 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
 
   async function onRedis(url: string, nodeId: string): Promise<Omit<Cluster, 'nodes' | 'leases' | 'close'>> {
     const prefix = `atelier:${await readDeploymentId(connection)}:${WIRE_VERSION}`;
-    const [redis, { createRedisBus }] = await Promise.all([connectRedis({ url, log }), import('./redis-bus.ts')]);
-    ending(redis);
+    const redis = ending(await connectRedis({ url, log }));
+    // Loaded only where they are used: they bring msgpackr along.
+    const { createRedisBus } = await import('./redis-bus.ts');
     const dropped = metrics.counter('bus_dropped_total', 'Messages that did not reach other nodes', ['reason']);
     metrics.gauge('redis_up', 'Whether Redis is in reach', () => (redis.ready ? 1 : 0));
     const onDrop = (reason: string): void => dropped.add({ reason });
+    const bus = ending(await createRedisBus({ redis, prefix, nodeId, log, onDrop }));
     return {
       redis,
-      bus: ending(await createRedisBus({ redis, prefix, nodeId, log, onDrop })),
-      presenceRegistry: ending(createMemoryPresenceRegistry()),
+      bus,
+      presenceRegistry: ending(await createRedisPresenceRegistry({ redis, prefix, nodeId, bus, log })),
       streamLog: ending(createMemoryStreamLog()),
       limits: ending(createLimits({ scale: rateLimitScale })),
     };

@@ -10,7 +10,8 @@ export interface TcpCutter extends AsyncDisposable {
   swallowAnswers(): void;
 }
 
-export async function startTcpCutter(target: NetConnectOpts): Promise<TcpCutter> {
+/** On a free port unless one is given. */
+export async function startTcpCutter(target: NetConnectOpts, port = 0): Promise<TcpCutter> {
   const pairs = new Set<[Socket, Socket]>();
   let swallowing = false;
   const server = createServer((client) => {
@@ -26,7 +27,7 @@ export async function startTcpCutter(target: NetConnectOpts): Promise<TcpCutter>
     client.on('data', (data) => upstream.write(data));
     upstream.on('data', (data) => swallowing || client.write(data));
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   const cut = (): void => {
     swallowing = false;
