@@ -13,7 +13,9 @@ import { createMemoryPresenceRegistry } from './memory-presence-registry.ts';
 import { createMemoryStreamLog } from './memory-stream-log.ts';
 import { createNodes, type DatabaseNodes } from './nodes.ts';
 import type { PresenceRegistry } from './presence-registry.ts';
+import { redisLimiter } from './redis-limiter.ts';
 import { createRedisPresenceRegistry } from './redis-presence-registry.ts';
+import { createRedisStreamLog } from './redis-stream-log.ts';
 import type { StreamLog } from './stream-log.ts';
 
 export interface ClusterOptions {
@@ -86,8 +88,8 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
       redis,
       bus,
       presenceRegistry: ending(await createRedisPresenceRegistry({ redis, prefix, nodeId, bus, log })),
-      streamLog: ending(createMemoryStreamLog()),
-      limits: ending(createLimits({ scale: rateLimitScale })),
+      streamLog: ending(createRedisStreamLog({ redis, prefix })),
+      limits: ending(createLimits({ scale: rateLimitScale, createLimiter: redisLimiter({ redis, prefix }) })),
     };
   }
 }

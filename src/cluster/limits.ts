@@ -1,5 +1,5 @@
 /** Rate limits. Hot ones are counted in the node, synchronously; those that must hold over all nodes are shared. */
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { RateLimiterMemory, RateLimiterRes, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { ipv6Groups } from '../observability/truncate-ip.ts';
 import { Fault, RATES, type RateClass } from '../protocol/index.ts';
 import { systemClock, type Clock } from './clock.ts';
@@ -19,8 +19,8 @@ export interface Limits {
    * `Fault('rate_limited')` and `retryAfterMs`. Scaled like the classes.
    */
   consume(name: string, key: string, limit: NamedLimit, cost?: number): Promise<void>;
-  /** Forgets what a key has used of a named limit. */
-  reset(name: string, key: string): Promise<void>;
+  /** Forgets what a key has used of a named limit; `limit` as in `consume`. */
+  reset(name: string, key: string, limit: NamedLimit): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -28,13 +28,24 @@ export interface LimitsOptions {
   /** Multiplies the points of every limit; 0 switches them off. */
   scale: number;
   clock?: Clock;
+  /** Where named limits are counted: in this node, if not given. */
+  createLimiter?: CreateLimiter;
 }
+
+export type CreateLimiter = (options: {
+  keyPrefix: string;
+  points: number;
+  /** Seconds. */
+  duration: number;
+  /** Seconds. */
+  blockDuration: number;
+}) => RateLimiterAbstract;
 
 /** Keys of one class at once. A flood of addresses pushes out the oldest, which were closest to being free again. */
 const MAX_KEYS = 100_000;
 const SWEEP_MS = 10_000;
 
-export function createLimits({ scale, clock = systemClock }: LimitsOptions): Limits {
+export function createLimits({ scale, clock = systemClock, createLimiter = inMemory }: LimitsOptions): Limits {
   if (scale === 0) return unlimited;
   const buckets = new Map(
     Object.entries(RATES).map(([rate, { points, windowSeconds }]) => [
@@ -45,22 +56,20 @@ export function createLimits({ scale, clock = systemClock }: LimitsOptions): Lim
   const stopSweep = clock.every(SWEEP_MS, () => {
     for (const bucket of buckets.values()) bucket.sweep(clock.now());
   });
-  /** By name, then by the limit's figures: one name may have different ones (by plan, say). */
-  const limiters = new Map<string, Map<string, RateLimiterMemory>>();
+  /** By name and figures: one name may have different ones (by plan, say). */
+  const limiters = new Map<string, RateLimiterAbstract>();
 
-  const limiterOf = (name: string, limit: NamedLimit): RateLimiterMemory => {
-    const byFigures = limiters.get(name) ?? new Map<string, RateLimiterMemory>();
-    limiters.set(name, byFigures);
-    const figures = `${limit.points}/${limit.windowSeconds}/${limit.blockSeconds ?? 0}`;
-    const known = byFigures.get(figures);
+  const limiterOf = (name: string, { points, windowSeconds, blockSeconds = 0 }: NamedLimit): RateLimiterAbstract => {
+    const keyPrefix = `${name}:${points}/${windowSeconds}/${blockSeconds}`;
+    const known = limiters.get(keyPrefix);
     if (known) return known;
-    const limiter = new RateLimiterMemory({
-      keyPrefix: `${name}:${figures}`,
-      points: Math.max(1, Math.round(limit.points * scale)),
-      duration: limit.windowSeconds,
-      blockDuration: limit.blockSeconds ?? 0,
+    const limiter = createLimiter({
+      keyPrefix,
+      points: Math.max(1, Math.round(points * scale)),
+      duration: windowSeconds,
+      blockDuration: blockSeconds,
     });
-    byFigures.set(figures, limiter);
+    limiters.set(keyPrefix, limiter);
     return limiter;
   };
 
@@ -76,9 +85,8 @@ export function createLimits({ scale, clock = systemClock }: LimitsOptions): Lim
         throw error instanceof RateLimiterRes ? limited(error.msBeforeNext) : error;
       }
     },
-    async reset(name, key) {
-      const known = limiters.get(name)?.values() ?? [];
-      await Promise.all([...known].map((limiter) => limiter.delete(oneNetwork(key))));
+    async reset(name, key, limit) {
+      await limiterOf(name, limit).delete(oneNetwork(key));
     },
     async close() {
       stopSweep();
@@ -88,6 +96,8 @@ export function createLimits({ scale, clock = systemClock }: LimitsOptions): Lim
 }
 
 const unlimited: Limits = { take: () => {}, consume: async () => {}, reset: async () => {}, close: async () => {} };
+
+const inMemory: CreateLimiter = (options) => new RateLimiterMemory(options);
 
 /** Buckets that hold `points` and fill up evenly within the window: a burst of all of them is fine, a steady excess is not. */
 class Buckets {

@@ -42,13 +42,14 @@ export function createMemoryStreamLog({
     async append(streamId, offset, text) {
       trim();
       const before = streams.get(streamId)?.text ?? '';
-      if (before.length === LIMITS.streamChars) return;
+      if (before.length === LIMITS.streamChars) return before.length;
       forget(streamId);
-      if (offset > before.length) return;
+      if (offset > before.length) return 0;
       const after = (before + text.slice(before.length - offset)).slice(0, LIMITS.streamChars);
       chars += after.length;
       streams.set(streamId, { text: after, atMs: clock.now() });
       trim();
+      return streams.get(streamId)?.text.length ?? 0;
     },
 
     async read(streamId, offset) {

@@ -103,8 +103,8 @@ export function describeLimits(
       const limit = { points: 1, windowSeconds: 60 };
       await world.limits.consume('login', 'ann', limit);
       await world.limits.consume('otp', 'ann', limit);
-      await world.limits.reset('login', 'ann');
-      await world.limits.reset('login', 'nobody');
+      await world.limits.reset('login', 'ann', limit);
+      await world.limits.reset('login', 'nobody', limit);
       await world.limits.consume('login', 'ann', limit);
       await expect(world.limits.consume('otp', 'ann', limit)).rejects.toMatchObject({ code: 'rate_limited' });
     });

@@ -76,6 +76,16 @@ export function describeStreamLog(name: string, open: () => Promise<StreamWorld>
       expect(await world.here.read('t', 0)).toBeUndefined();
     });
 
+    test('[CL-49] says how much it keeps after each text', async () => {
+      expect(await world.here.append('s', 0, 'abc')).toBe(3);
+      expect(await world.there.append('s', 1, 'bcd')).toBe(4);
+      expect(await world.here.append('s', 0, 'ab')).toBe(4);
+      expect(await world.here.append('s', 5, 'f')).toBe(0);
+      expect(await world.here.append('t', 0, '')).toBe(0);
+      expect(await world.here.append('t', 0, 'x'.repeat(LIMITS.streamChars + 1))).toBe(LIMITS.streamChars);
+      expect(await world.here.append('t', LIMITS.streamChars, 'x')).toBe(LIMITS.streamChars);
+    });
+
     test('[CL-46] leaves out what goes over the limit, and keeps what was before', async () => {
       const almost = 'x'.repeat(LIMITS.streamChars - 2);
       await world.here.append('s', 0, almost);

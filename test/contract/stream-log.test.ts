@@ -1,12 +1,70 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { createMemoryStreamLog } from '../../src/cluster/memory-stream-log.ts';
-import { STREAM_LOG_MS } from '../../src/cluster/stream-log.ts';
+import { createRedisStreamLog } from '../../src/cluster/redis-stream-log.ts';
+import { STREAM_LOG_MS, type StreamLog } from '../../src/cluster/stream-log.ts';
+import { connectRedis } from '../../src/storage/redis.ts';
+import { silentLog } from '../support/log.ts';
+import { hasRedis, sharedRedis, startRedis, startRedisCluster } from '../support/redis.ts';
 import { FakeClock } from './fake-clock.ts';
-import { describeStreamLog } from './stream-log.contract.ts';
+import { describeStreamLog, type StreamWorld } from './stream-log.contract.ts';
 
 describeStreamLog('memory', async () => {
   const log = createMemoryStreamLog();
   return { here: log, there: log, close: () => log.close() };
+});
+
+async function openTwo(url: string): Promise<StreamWorld> {
+  const prefix = randomUUID();
+  const nodes = [await connectRedis({ url, log: silentLog }), await connectRedis({ url, log: silentLog })] as const;
+  const [here, there] = nodes.map((redis) => createRedisStreamLog({ redis, prefix })) as [StreamLog, StreamLog];
+  const close = async (): Promise<void> => {
+    await Promise.all(nodes.map((redis) => redis.close()));
+  };
+  return { here, there, close };
+}
+
+const here = hasRedis();
+describe.runIf(here)('on one Redis', () => {
+  const redis = sharedRedis(startRedis);
+  describeStreamLog('Redis', () => openTwo(redis.url));
+});
+describe.runIf(here)('on three shards', () => {
+  const redis = sharedRedis(startRedisCluster);
+  describeStreamLog('Redis Cluster', () => openTwo(redis.url));
+});
+
+describe.runIf(here)('the stream log on Redis', () => {
+  test('[CL-96] keeps a stream for an hour after its last text', async () => {
+    await using server = await startRedis();
+    const redis = await connectRedis({ url: server.url, log: silentLog });
+    const log = createRedisStreamLog({ redis, prefix: 'test' });
+    await log.append('s', 0, 'text');
+    const [key = ''] = await redis.commands.keys('*');
+    expect(STREAM_LOG_MS - (await redis.commands.pttl(key))).toBeLessThan(60_000);
+    await redis.commands.pexpire(key, 1_000);
+    await log.append('s', 4, ' more');
+    expect(STREAM_LOG_MS - (await redis.commands.pttl(key))).toBeLessThan(60_000);
+    await redis.close();
+  });
+
+  test('[CL-97] is unavailable without Redis, and takes a stream up again when it is back empty', async () => {
+    await using server = await startRedis();
+    const redis = await connectRedis({ url: server.url, log: silentLog });
+    const log = createRedisStreamLog({ redis, prefix: 'test' });
+    await log.append('s', 0, 'abc');
+    await server.kill();
+    const unavailable = { name: 'Fault', code: 'unavailable' };
+    await expect(log.append('s', 3, 'def')).rejects.toMatchObject(unavailable);
+    await expect(log.read('s', 0)).rejects.toMatchObject(unavailable);
+    await expect(log.remove('s')).rejects.toMatchObject(unavailable);
+    await server.restart();
+    await expect.poll(() => redis.ready).toBe(true);
+    expect(await log.append('s', 6, 'ghi')).toBe(0);
+    expect(await log.append('s', 0, 'abcdefghi')).toBe(9);
+    expect(await log.read('s', 3)).toEqual({ text: 'defghi', offset: 3 });
+    await redis.close();
+  });
 });
 
 describe('the stream log in memory', () => {

@@ -17,7 +17,8 @@ export interface DeltaWriterDeps {
   limit: number;
   /** The present window, in milliseconds. */
   windowMs: () => number;
-  append: (offset: number, text: string) => Promise<void>;
+  /** Resolves with how much of the text the log has now. */
+  append: (offset: number, text: string) => Promise<number>;
   emit: (offset: number, text: string) => void;
   /** The log or the room did not take a delta; the stream goes on. */
   onFailure: (error: unknown) => void;
@@ -112,16 +113,21 @@ export class DeltaWriter {
   }
 
   async #log(text: string): Promise<void> {
-    const { append, clock, onFailure } = this.#deps;
-    const offset = this.#logged;
-    // After a failure the log also gets what it missed; it keeps nothing twice.
-    const missing = offset === this.#emitted.length ? text : this.#emitted.slice(offset) + text;
+    const { clock, onFailure } = this.#deps;
     try {
-      await within(clock, LOG_MS, append(offset, missing), () => new Error('The stream log is late'));
-      this.#logged = offset + missing.length;
+      this.#logged = await within(clock, LOG_MS, this.#append(text), () => new Error('The stream log is late'));
     } catch (error) {
       onFailure(error);
     }
+  }
+
+  /** After a failure the log also gets what it missed, and all of it when it has lost the stream; it keeps nothing twice. */
+  async #append(text: string): Promise<number> {
+    const { append } = this.#deps;
+    const whole = this.#emitted + text;
+    const offset = this.#logged;
+    const kept = await append(offset, whole.slice(offset));
+    return kept < offset ? append(kept, whole.slice(kept)) : kept;
   }
 }
 

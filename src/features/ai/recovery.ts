@@ -5,6 +5,7 @@
 import type { Leases, Nodes } from '../../cluster/lease.ts';
 import type { StreamLog } from '../../cluster/stream-log.ts';
 import type { Log } from '../../observability/log.ts';
+import { Fault } from '../../protocol/index.ts';
 import type { Clock } from './clock.ts';
 import type { StreamRow, StreamStore } from './model.ts';
 import type { RunningStreams } from './running-streams.ts';
@@ -91,7 +92,15 @@ export class Recovery {
 
   async #interrupt(row: StreamRow): Promise<void> {
     const { streamLog, end, log } = this.#deps;
-    const kept = await streamLog.read(row.streamId, 0);
+    let kept: Awaited<ReturnType<StreamLog['read']>>;
+    try {
+      kept = await streamLog.read(row.streamId, 0);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      // Its text is there when the log is in reach again; a later sweep ends it.
+      log.warn('The end of a stream waits for its text', { streamId: row.streamId, nodeId: row.nodeId });
+      return;
+    }
     log.warn('A stream is ended for a node that is gone', { streamId: row.streamId, nodeId: row.nodeId });
     await end(row, kept?.text ?? '', row.usage, INTERRUPTED);
   }

@@ -85,7 +85,11 @@ export class StreamReader {
       const rest = sliceFrom(message?.content ?? '', offset);
       return { ...rest, status: row.status, row, ...(message ? { message } : {}) };
     }
-    const kept = await streamLog.read(streamId, 0);
+    // Out of reach is as if nothing were kept: who reads on has the rest when it is back.
+    const kept = await streamLog.read(streamId, 0).catch((error: unknown) => {
+      if (!(error instanceof Fault)) throw error;
+      return undefined;
+    });
     return {
       ...(kept ? sliceFrom(kept.text, offset - kept.offset, kept.offset) : { text: '', offset }),
       status: 'running',

@@ -1,3 +1,4 @@
+import { createMemoryStreamLog } from '../../../src/cluster/memory-stream-log.ts';
 import { describe, expect, test } from 'vitest';
 import { DeltaWriter, pairSafe, windowFor, type DeltaWriterDeps } from '../../../src/features/ai/delta-writer.ts';
 import { createTestClock, settled } from './test-clock.ts';
@@ -12,7 +13,10 @@ function setUp(deps: Partial<DeltaWriterDeps> = {}) {
     clock,
     limit: 1_000_000,
     windowMs: () => 33,
-    append: async (offset, text) => void logged.push({ offset, text }),
+    append: async (offset, text) => {
+      logged.push({ offset, text });
+      return offset + text.length;
+    },
     emit: (offset, text) => deltas.push({ offset, text, at: clock.now() - start }),
     onFailure: (error) => failures.push(error),
     ...deps,
@@ -134,9 +138,10 @@ describe('the stream log', () => {
   test('[AI-12] has a delta before the room does', async () => {
     const order: string[] = [];
     const { writer } = setUp({
-      append: async (offset) => {
+      append: async (offset, text) => {
         await settled();
         order.push(`log ${offset}`);
+        return offset + text.length;
       },
       emit: (offset) => order.push(`room ${offset}`),
     });
@@ -155,6 +160,7 @@ describe('the stream log', () => {
       append: async (offset, text) => {
         if (fails) throw new Error('away');
         logged.push({ offset, text });
+        return offset + text.length;
       },
     });
     writer.push('a');
@@ -167,6 +173,22 @@ describe('the stream log', () => {
     expect(failures).toHaveLength(2);
     expect(logged).toEqual([{ offset: 0, text: 'abc' }]);
     expect(joined(deltas)).toBe('abc');
+  });
+
+  test('[AI-12] that has lost the stream gets all of it again', async () => {
+    const log = createMemoryStreamLog();
+    const { writer, failures, clock } = setUp({ append: (offset, text) => log.append('s', offset, text) });
+    writer.push('one ');
+    await clock.advance(33);
+    await log.remove('s');
+    writer.push('two ');
+    await clock.advance(33);
+    expect(await log.read('s', 0)).toEqual({ text: 'one two ', offset: 0 });
+    writer.push('three');
+    await writer.end();
+    expect(await log.read('s', 0)).toEqual({ text: 'one two three', offset: 0 });
+    expect(failures).toEqual([]);
+    await log.close();
   });
 
   test('[AI-12] that hangs delays a delta by a second and stops none', async () => {
