@@ -146,7 +146,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       log,
       now,
       existingUsers: (ids) => users.exists([...ids]),
-      blockedBetween: (userId, otherIds) => blocks.between(userId, otherIds),
+      blocks,
       attachments: {
         claim: () => Promise.reject(new Fault('unsupported', 'This server takes no attachments')),
         view: (info) => ({ ...info, url: '', urlExpiresAt: new Date(now()).toISOString() }),
@@ -161,6 +161,11 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       );
     });
     ends.push(forgetDeath);
+    // It stood still: others may have told it things that it did not hear.
+    const forgetInterruption = nodes.onInterruption(() => {
+      chat.compare().catch((error: unknown) => log.warn('positions could not be compared', { error }));
+    });
+    ends.push(forgetInterruption);
     const presence = createPresence({
       connection,
       registry: presenceRegistry,

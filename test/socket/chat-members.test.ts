@@ -249,6 +249,16 @@ test('[CH-36] between people who blocked each other a private chat is silent', a
   for (const socket of [a, g]) await expect(send(socket, chat.id)).rejects.toMatchObject({ code: 'forbidden' });
   await call(g, 'typing:start', { chatId: chat.id });
   expect((await call(g, 'message:list', { chatId: chat.id })).items).toHaveLength(1);
+  // In a group they go on, without seeing each other type.
+  const joan = await server.person('Joan');
+  const j = await server.socket(joan);
+  const group = await server.chat([ada, grace, joan]);
+  for (const socket of [a, j]) await call(socket, 'chat:join', { chatId: group });
+  const seen = heard(j, 'typing:changed');
+  await call(g, 'typing:start', { chatId: group });
+  await expect.poll(() => seen).toEqual([{ chatId: group, userId: grace.id, typing: true }]);
+  await send(g, group, 'to all');
+  await expect.poll(() => seen).toHaveLength(2);
   await call(a, 'user:unblock', { userId: grace.id });
   await send(g, chat.id, 'friends again');
   expect(typing).toEqual([]);

@@ -27,7 +27,7 @@ async function setUp() {
       audit: { record: () => {}, flush: async () => {} },
       now: Date.now,
       existingUsers: async (ids) => ids,
-      blockedBetween: async () => new Set(),
+      blocks: { between: async () => new Set(), of: async () => new Set() },
       attachments: {
         claim: async () => [],
         view: (info) => ({ ...info, url: '', urlExpiresAt: new Date().toISOString() }),

@@ -6,10 +6,13 @@ import type { BlockRecord } from './model.ts';
 
 /** About 15 MB when full. */
 const REMEMBERED_PAIRS = 100_000;
+/** Users whose blocks are remembered as a whole. */
+const REMEMBERED_USERS = 10_000;
 
 export class BlockPairs {
   readonly #model: Model<BlockRecord>;
   readonly #known = new LRUCache<string, boolean>({ max: REMEMBERED_PAIRS, ttl: LIMITS.headCompareMs });
+  readonly #all = new LRUCache<string, ReadonlySet<string>>({ max: REMEMBERED_USERS, ttl: LIMITS.headCompareMs });
   /** Counts what was forgotten: an answer that was read before it is not remembered after it. */
   #generation = 0;
 
@@ -39,23 +42,36 @@ export class BlockPairs {
     return blocked;
   }
 
+  /** Everybody who has blocked the user or is blocked by them. */
+  async of(userId: string): Promise<ReadonlySet<string>> {
+    const known = this.#all.get(userId);
+    if (known) return known;
+    const generation = this.#generation;
+    const all = await this.#read(userId);
+    if (generation === this.#generation) this.#all.set(userId, all);
+    return all;
+  }
+
   /** A block between the two has begun or ended. */
   forget(userId: string, otherId: string): void {
     this.#generation++;
+    this.#all.delete(userId);
+    this.#all.delete(otherId);
     this.#known.delete(keyOf(userId, otherId));
   }
 
   forgetAll(): void {
     this.#generation++;
+    this.#all.clear();
     this.#known.clear();
   }
 
-  async #read(userId: string, otherIds: readonly string[]): Promise<Set<string>> {
+  async #read(userId: string, otherIds?: readonly string[]): Promise<Set<string>> {
     const me = new Types.ObjectId(userId);
-    const others = otherIds.map((id) => new Types.ObjectId(id));
+    const among = otherIds && { $in: otherIds.map((id) => new Types.ObjectId(id)) };
     const [mine, theirs] = await Promise.all([
-      this.#model.collection.find<BlockRecord>({ userId: me, blockedId: { $in: others } }).toArray(),
-      this.#model.collection.find<BlockRecord>({ blockedId: me, userId: { $in: others } }).toArray(),
+      this.#model.collection.find<BlockRecord>({ userId: me, ...(among && { blockedId: among }) }).toArray(),
+      this.#model.collection.find<BlockRecord>({ blockedId: me, ...(among && { userId: among }) }).toArray(),
     ]);
     return new Set([
       ...mine.map(({ blockedId }) => blockedId.toHexString()),

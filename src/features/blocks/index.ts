@@ -15,6 +15,8 @@ import { createBlockModel, type BlockRecord } from './model.ts';
 export interface Blocks {
   /** Which of the others have blocked `userId` or are blocked by them. */
   between(userId: string, otherIds: readonly string[]): Promise<Set<string>>;
+  /** Everybody who has blocked `userId` or is blocked by them. */
+  of(userId: string): Promise<ReadonlySet<string>>;
   /**
    * Called on every node when a block between two people begins or ends; a begin possibly more than once. Without the
    * bus a begin is told late, and an end shows in `between` only. Returns how to stop.
@@ -119,6 +121,7 @@ export function createBlocks(deps: BlocksDeps): BlocksFeature {
 
   return {
     between: (userId, otherIds) => pairs.between(userId, otherIds),
+    of: (userId) => pairs.of(userId),
     onChange(call) {
       const entry = { call };
       listeners.add(entry);

@@ -13,7 +13,6 @@ import type { Memberships } from './memberships.ts';
 import type { MessageChanges } from './message-changes.ts';
 import { createMessageHandlers } from './message-handlers.ts';
 import type { ChatModels } from './model.ts';
-import type { PrivateChats } from './private-chats.ts';
 import type { Receipts } from './receipts.ts';
 import type { Sequencer } from './sequencer.ts';
 import type { Typing } from './typing.ts';
@@ -35,7 +34,6 @@ export interface ChatHandlerDeps {
   changes: MessageChanges;
   events: ChatEvents;
   receipts: Receipts;
-  privateChats: PrivateChats;
   views: Views;
   sequencer: Sequencer;
   typing: Typing;
@@ -43,6 +41,8 @@ export interface ChatHandlerDeps {
   viewAttachment: ViewAttachment;
   /** The user's newest chats, at most `limit` (as many as a socket joins by itself). */
   newestChats: (userId: string, limit?: number) => Promise<Types.ObjectId[]>;
+  /** Everybody who has blocked the user or is blocked by them. */
+  blockedWith: (userId: string) => Promise<ReadonlySet<string>>;
   /** The assistant streams under way in a chat. */
   runningStreams: (chatId: string) => Promise<RunningStream[]>;
 }

@@ -37,7 +37,11 @@ export interface ChatDeps {
   log: Log;
   now: () => number;
   existingUsers: (userIds: readonly string[]) => Promise<readonly string[]>;
-  blockedBetween: BlockedBetween;
+  /** `blocks`: who has blocked whom. */
+  blocks: {
+    between: BlockedBetween;
+    of: (userId: string) => Promise<ReadonlySet<string>>;
+  };
   attachments: AttachmentPort;
   /** A message became durable on this node. */
   onPosted?: (posted: { chatId: string; message: Message }) => void;
@@ -63,7 +67,7 @@ export interface ChatFeature {
 }
 
 export function createChat(deps: ChatDeps): ChatFeature {
-  const { connection, rooms, bus, audit, log, now, attachments, blockedBetween } = deps;
+  const { connection, rooms, bus, audit, log, now, attachments, blocks } = deps;
   const models = createChatModels(connection);
   const memberships = new Memberships(models.memberships, now);
   const activity = new Activity(models, log);
@@ -98,7 +102,7 @@ export function createChat(deps: ChatDeps): ChatFeature {
   const views = new Views({ models, log: chatLog, memberships, activity, viewAttachment });
   const lifecycle = new ChatLifecycle({ models, memberships, bus, audit, now });
   const receipts = new Receipts({ models, log: chatLog, memberships, rooms, now });
-  const privateChats = new PrivateChats(models, blockedBetween);
+  const privateChats = new PrivateChats(models, blocks.between);
   const service = createChatService({
     models,
     log: chatLog,
@@ -112,7 +116,7 @@ export function createChat(deps: ChatDeps): ChatFeature {
     audit,
     now,
     attachments,
-    blockedBetween,
+    blockedBetween: blocks.between,
     existingUsers: deps.existingUsers,
   });
   const live = new LiveRooms({ memberships, sequencer, typing, views, rooms, bus, log, now, newestChats });
@@ -184,13 +188,13 @@ export function createChat(deps: ChatDeps): ChatFeature {
         changes,
         events,
         receipts,
-        privateChats,
         views,
         sequencer,
         typing,
         rooms,
         viewAttachment,
         newestChats,
+        blockedWith: blocks.of,
         runningStreams,
       }),
     connected: (socket) => live.connected(socket),

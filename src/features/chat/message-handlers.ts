@@ -11,7 +11,7 @@ import { searchMessages } from './search.ts';
 import type { Message } from './shapes.ts';
 
 export function createMessageHandlers(deps: ChatHandlerDeps): Handlers<typeof messageOperations> {
-  const { service, models, log, memberships, changes, events, receipts, privateChats, typing } = deps;
+  const { service, models, log, memberships, changes, events, receipts, typing } = deps;
   const shown = (entry: MessageEntry): Message => toMessage(entry, deps.viewAttachment);
 
   /** A message of a chat that the user is in, as it is now. */
@@ -113,8 +113,7 @@ export function createMessageHandlers(deps: ChatHandlerDeps): Handlers<typeof me
     async 'typing:start'({ chatId }, context) {
       const { userId } = context.session;
       await service.requireMember(chatId, userId);
-      if (await privateChats.isBlocked(chatId, userId)) return {};
-      typing.start(chatId, userId, connectionOf(context));
+      typing.start(chatId, userId, connectionOf(context), await deps.blockedWith(userId));
       return {};
     },
 

@@ -23,12 +23,10 @@ export class PrivateChats {
 
   /** Rejects with `forbidden` when the chat is private and one of its two has blocked the other. */
   async assertOpen(chatId: string, userId: string): Promise<void> {
-    if (await this.isBlocked(chatId, userId)) throw new Fault('forbidden', 'You cannot write to this person');
-  }
-
-  async isBlocked(chatId: string, userId: string): Promise<boolean> {
     const others = (await this.#pair(chatId)).filter((id) => id !== userId);
-    return others.length > 0 && (await this.#blockedBetween(userId, others)).size > 0;
+    if (others.length > 0 && (await this.#blockedBetween(userId, others)).size > 0) {
+      throw new Fault('forbidden', 'You cannot write to this person');
+    }
   }
 
   async #pair(chatId: string): Promise<readonly string[]> {

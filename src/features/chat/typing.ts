@@ -1,11 +1,13 @@
 /** Who types where, on this node: told at most every 2 s, ends by itself, on a message and on disconnect. */
-import { chatLiveRoom, LIMITS, type Rooms } from '../../protocol/index.ts';
+import { chatLiveRoom, LIMITS, userRoom, type Room, type Rooms } from '../../protocol/index.ts';
 import type { chatEvents } from './contract.ts';
 
 interface Typist {
   chatId: string;
   userId: string;
   connections: Set<string>;
+  /** Rooms of people who are not told. */
+  except: readonly Room[];
   toldAtMs: number;
   expiry: NodeJS.Timeout;
 }
@@ -20,11 +22,14 @@ export class Typing {
     this.#now = now;
   }
 
-  start(chatId: string, userId: string, connectionId: string): void {
+  /** `hiddenFrom`: users who are not told, because one of the two has blocked the other. */
+  start(chatId: string, userId: string, connectionId: string, hiddenFrom: Iterable<string> = []): void {
     const key = `${chatId}:${userId}`;
     const expiry = setTimeout(() => this.#end(key), LIMITS.typingExpiryMs).unref();
+    const except = Array.from(hiddenFrom, userRoom);
     const known = this.#typists.get(key);
     if (known) {
+      known.except = except;
       clearTimeout(known.expiry);
       known.expiry = expiry;
       known.connections.add(connectionId);
@@ -32,9 +37,9 @@ export class Typing {
       known.toldAtMs = this.#now();
     } else {
       const connections = new Set([connectionId]);
-      this.#typists.set(key, { chatId, userId, connections, toldAtMs: this.#now(), expiry });
+      this.#typists.set(key, { chatId, userId, connections, except, toldAtMs: this.#now(), expiry });
     }
-    this.#tell(chatId, userId, true);
+    this.#tell(chatId, userId, true, except);
   }
 
   /** The user stopped, or sent what was typed. */
@@ -59,15 +64,15 @@ export class Typing {
     if (!typist) return;
     clearTimeout(typist.expiry);
     this.#typists.delete(key);
-    this.#tell(typist.chatId, typist.userId, false);
+    this.#tell(typist.chatId, typist.userId, false, typist.except);
   }
 
-  #tell(chatId: string, userId: string, typing: boolean): void {
+  #tell(chatId: string, userId: string, typing: boolean, except: readonly Room[]): void {
     this.#rooms.emit(
       chatLiveRoom(chatId),
       'typing:changed',
       { chatId, userId, typing },
-      { latest: `typing:${chatId}:${userId}` },
+      { latest: `typing:${chatId}:${userId}`, ...(except.length > 0 ? { except } : {}) },
     );
   }
 }

@@ -148,7 +148,8 @@ export const RULES: RuleGroup[] = [
       'CH-34':
         'Read and delivered positions never go back; they are told to sockets that opened the chat, and to the member’s own.',
       'CH-35': 'Stars, archive and mute are a member’s own, and told to all of that member’s sockets.',
-      'CH-36': 'Between people of whom one blocked the other a private chat takes no messages and tells no typing.',
+      'CH-36':
+        'Between people of whom one blocked the other a private chat takes no messages, and neither sees the other type in any chat.',
       'CH-37':
         'What a server that died has left half done (a change that no message shows yet, a membership that no row shows yet) is finished by whoever meets it next.',
     },

@@ -190,7 +190,7 @@ async function createTestNode(connection: Connection, cluster: TestCluster, deps
     log,
     now: Date.now,
     existingUsers: async (userIds) => userIds,
-    blockedBetween: async () => new Set(),
+    blocks: { between: async () => new Set(), of: async () => new Set() },
     attachments: {
       claim: async () => [],
       view: (info) => ({ ...info, url: '', urlExpiresAt: new Date().toISOString() }),
