@@ -101,6 +101,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
 
     const httpServer = createHttpServer();
     const allowsOrigin = originRule(config);
+    const slowReaders = metrics.counter('slow_readers_total', 'Clients given up because they did not read');
     const gateway = createGateway({
       httpServer,
       bus,
@@ -111,6 +112,10 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       trustedHops: config.trustProxyHops,
       allowsOrigin,
       capScale: config.rateLimitScale,
+      onSlowReader({ userId, connectionId, bytes, packets }) {
+        slowReaders.add({});
+        log.warn('a client that did not read was given up', { userId, connectionId, bytes, count: packets });
+      },
       onBug,
       now,
     });
@@ -290,6 +295,14 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     ends.push(unsubscribe);
     metrics.gauge('sockets', 'Open sockets', () => gateway.connectionCount());
     metrics.gauge('rooms', 'Rooms with a socket of this node', () => gateway.roomCount());
+    metrics.gauge('outbound_bytes', 'What is kept for sockets whose clients have not taken it', () =>
+      gateway.outboundBytes(),
+    );
+    metrics.gauge(
+      'outbound_largest_bytes',
+      'The most that waited for one socket since the figures were last read',
+      () => gateway.largestOutboundBytes(),
+    );
     metrics.gauge('append_queue', 'Messages that wait for their durable write', () => chat.queuedAppends());
     metrics.gauge('audit_queue', 'Audit rows that wait for their write', () => audit.waiting);
     await chat.recover();

@@ -22,8 +22,9 @@ const connectionEvents = {
       sessionId: Id,
       expiresInSeconds: z.int(),
       limits: z.record(z.string(), z.number()),
+      previousClose: z.enum(['slow_consumer']).optional(),
     }),
-    doc: "Once per connection; from it on nothing of the user's rooms is missed. Operations sent earlier wait for it.",
+    doc: "Once per connection; from it on nothing of the user's rooms is missed. Operations sent earlier wait for it. `previousClose` says that the session's connection before was ended because its client did not read.",
   }),
   'server:draining': event({
     data: z.object({ reconnectInMs: z.int() }),

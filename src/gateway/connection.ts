@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { Socket } from 'socket.io';
 import {
   Fault,
+  isSmallerThan,
   KeyedQueue,
   LIMITS,
   type Answer,
@@ -14,6 +15,7 @@ import {
   type Origin,
   type Session,
 } from '../protocol/index.ts';
+import { engineOf } from './engine.ts';
 
 /** What a feature does for a socket that comes and goes. */
 export interface ConnectionHook {
@@ -30,13 +32,15 @@ export interface ConnectionRef {
 /** Why the server ended a connection; told in `session:closed`. */
 export type CloseReason = 'expired' | 'revoked' | 'logout' | 'reuse';
 
+/** The same for all connections. */
 export interface ConnectionDeps {
   call: Call;
   hooks: readonly ConnectionHook[];
   /** Resolves when what other nodes emit to the user is heard here. */
-  listening: () => Promise<void>;
-  /** The `hello` without what only the connection knows. */
-  hello: () => Record<string, unknown>;
+  listening: (userId: string) => Promise<void>;
+  /** The `hello` of a session without what only the connection knows. */
+  hello: (sessionId: string) => Record<string, unknown>;
+  ended: (connection: Connection) => void;
   onBug: (error: unknown, fields: { connectionId: string; userId: string }) => void;
   now: () => number;
 }
@@ -62,8 +66,6 @@ export class Connection {
     this.ref = { id: socket.id, userId: session.userId };
     // Attached before any await: an event that came earlier would be lost.
     socket.onAny((name: unknown, ...args: unknown[]) => this.#dispatch(String(name), args));
-    // A client may emit an event called "error"; without a listener that would end the process.
-    socket.on('error', () => {});
     socket.on('disconnect', () => this.#ended());
     this.#watchExpiry();
     this.#opening = this.#open();
@@ -83,10 +85,10 @@ export class Connection {
   async #open(): Promise<void> {
     try {
       // First, so that what the hooks read is not older than what is heard.
-      await this.#deps.listening();
+      await this.#deps.listening(this.ref.userId);
       await Promise.all(this.#deps.hooks.map(async (hook) => hook.connected?.(this.ref)));
       this.socket.emit('hello', {
-        ...this.#deps.hello(),
+        ...this.#deps.hello(this.#session.sessionId),
         userId: this.#session.userId,
         sessionId: this.#session.sessionId,
         expiresInSeconds: this.#expiresInSeconds(),
@@ -104,11 +106,9 @@ export class Connection {
     const last = args.at(-1);
     const ack = typeof last === 'function' ? (last as (answer: Answer<unknown>) => void) : undefined;
     const input = args[0] === last && ack ? undefined : args[0];
-    if (this.#underWay >= LIMITS.operationsUnderWay) {
-      const fault = new Fault('rate_limited', `At most ${LIMITS.operationsUnderWay} operations at once`, {
-        retryAfterMs: 100,
-      });
-      ack?.({ ok: false, error: fault.toBody() });
+    const refusal = this.#refusal();
+    if (refusal) {
+      ack?.({ ok: false, error: refusal.toBody() });
       return;
     }
     this.#underWay++;
@@ -119,10 +119,31 @@ export class Connection {
     work
       .then((answer) => {
         this.#underWay--;
-        ack?.(answer);
+        ack?.(answer.ok && !this.#takes(answer) ? { ok: false, error: unread().toBody() } : answer);
       })
       // An answer that cannot be encoded must not end the process.
       .catch((error: unknown) => this.#deps.onBug(error, { connectionId: this.ref.id, userId: this.ref.userId }));
+  }
+
+  #refusal(): Fault | undefined {
+    if (this.#underWay >= LIMITS.operationsUnderWay) {
+      return new Fault('rate_limited', `At most ${LIMITS.operationsUnderWay} operations at once`, {
+        retryAfterMs: 100,
+      });
+    }
+    return this.#waitingBytes() > LIMITS.outboundWaitingBytes ? unread() : undefined;
+  }
+
+  /** Whether there is room for an answer: large ones wait for each other, up to a limit. */
+  #takes(answer: Answer<unknown>): boolean {
+    const waitingBytes = this.#waitingBytes();
+    if (waitingBytes === 0) return true;
+    const roomBytes = Math.max(LIMITS.outboundLargeBytes, LIMITS.outboundWaitingBytes - waitingBytes);
+    return isSmallerThan(answer, roomBytes);
+  }
+
+  #waitingBytes(): number {
+    return engineOf(this.socket).outlet?.waitingBytes ?? 0;
   }
 
   #caller(): Caller {
@@ -162,5 +183,9 @@ export class Connection {
     clearTimeout(this.#expiry);
     for (const listener of this.#goneListeners) listener();
     for (const hook of this.#deps.hooks) hook.disconnected?.(this.ref);
+    this.#deps.ended(this);
   }
 }
+
+const unread = (): Fault =>
+  new Fault('rate_limited', 'Too much that you have asked for waits to be read', { retryAfterMs: 1_000 });

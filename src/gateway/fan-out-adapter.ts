@@ -24,7 +24,7 @@ export function fanOutAdapter(Base: AdapterClass = Adapter): AdapterClass {
 
     /** … and a leaver must get what was emitted before it left. */
     override del(id: string, room: string): Promise<void> | void {
-      this.delivery.flushRoom(room);
+      this.delivery.left(id, room);
       return super.del(id, room);
     }
 

@@ -8,9 +8,11 @@ import { Server, type Socket } from 'socket.io';
 import type { Bus } from '../cluster/index.ts';
 import { LIMITS, userRoom, type Call, type EventMap, type Rooms, type Session } from '../protocol/index.ts';
 import { AddressCap } from './address-cap.ts';
-import { Connection, type CloseReason, type ConnectionHook } from './connection.ts';
+import { Connection, type CloseReason, type ConnectionDeps, type ConnectionHook } from './connection.ts';
+import { engineOf, type Backlog } from './engine.ts';
 import { fanOutAdapter, type AdapterClass, type FanOutAdapter } from './fan-out-adapter.ts';
 import { createHandshake, originOf } from './handshake.ts';
+import { PreviousCloses } from './previous-closes.ts';
 import { createSocketRooms } from './socket-rooms.ts';
 
 export interface GatewayOptions<E extends EventMap> {
@@ -28,9 +30,17 @@ export interface GatewayOptions<E extends EventMap> {
   allowsOrigin: (origin: string) => boolean;
   /** Multiplies the connection caps; 0 switches them off. */
   capScale: number;
+  /** A client that did not read has been given up. */
+  onSlowReader: (reader: SlowReader) => void;
   /** The one error boundary. */
   onBug: (error: unknown, fields?: Record<string, unknown>) => void;
   now: () => number;
+}
+
+export interface SlowReader extends Backlog {
+  /** Undefined while it had no session yet. */
+  userId: string | undefined;
+  connectionId: string | undefined;
 }
 
 /** What the gateway serves once the features stand. */
@@ -49,6 +59,9 @@ export interface Gateway<E extends EventMap> {
   closeSessions(userId: string, sessionIds: readonly string[], reason: CloseReason): void;
   connectionCount(): number;
   roomCount(): number;
+  /** What is kept for sockets whose clients have not taken it: of all, and the most for one since this was asked last. */
+  outboundBytes(): number;
+  largestOutboundBytes(): number;
   /** Tells everyone, then closes the transports over `LIMITS.drainMs`; clients reconnect elsewhere by themselves. */
   drain(): Promise<void>;
   close(): Promise<void>;
@@ -84,8 +97,16 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
   });
   const namespace = io.of('/');
   const adapter = namespace.adapter as unknown as FanOutAdapter;
-  const rooms = createSocketRooms(namespace, options.events, options);
   const connections = new Map<string, Connection>();
+  const previousCloses = new PreviousCloses(options.bus);
+  const rooms = createSocketRooms(namespace, options.events, {
+    ...options,
+    onSlowReader(conn, backlog) {
+      const slow = [...connections.values()].find(({ socket }) => engineOf(socket) === conn);
+      if (slow) previousCloses.remember(slow.session.sessionId);
+      options.onSlowReader({ ...backlog, userId: slow?.ref.userId, connectionId: slow?.ref.id });
+    },
+  });
   /** Sessions that ended lately: one may end between its check at the handshake and its socket's registration. */
   const endedSessions = new LRUCache<string, CloseReason>({ max: 10_000, ttl: 60_000 });
   let draining = false;
@@ -100,21 +121,30 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
         onBug: options.onBug,
       }),
     );
+    const deps: ConnectionDeps = {
+      call: service.call,
+      hooks: service.hooks,
+      listening: (userId) => rooms.listening(userRoom(userId)),
+      hello(sessionId) {
+        const previousClose = previousCloses.take(sessionId);
+        return {
+          protocol: options.protocolVersion,
+          serverId: options.serverId,
+          limits: LIMITS,
+          ...(previousClose ? { previousClose } : {}),
+        };
+      },
+      ended: ({ socket }) => connections.delete(socket.id),
+      onBug: options.onBug,
+      now: options.now,
+    };
     namespace.on('connection', (socket) => {
       const { session } = socket.data as { session: Session };
       void socket.join(userRoom(session.userId));
-      const connection = new Connection(socket, session, originOf(socket.request, options.trustedHops), {
-        call: service.call,
-        hooks: service.hooks,
-        listening: () => rooms.listening(userRoom(session.userId)),
-        hello: () => ({ protocol: options.protocolVersion, serverId: options.serverId, limits: LIMITS }),
-        onBug: options.onBug,
-        now: options.now,
-      });
+      const connection = new Connection(socket, session, originOf(socket.request, options.trustedHops), deps);
       connections.set(socket.id, connection);
       const ended = endedSessions.get(session.sessionId);
       if (ended) connection.close(ended);
-      socket.on('disconnect', () => connections.delete(socket.id));
     });
     io.attach(options.httpServer);
     io.engine.on('connection', (transport: { request: Parameters<typeof originOf>[0]; once: Socket['once'] }) => {
@@ -155,11 +185,14 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
     closeSessions,
     connectionCount: () => connections.size,
     roomCount: () => adapter.rooms.size,
+    outboundBytes: () => rooms.outboundBytes(),
+    largestOutboundBytes: () => rooms.largestOutboundBytes(),
     drain,
     async close() {
       rooms.flush();
       await io.close();
       rooms.close();
+      previousCloses.close();
     },
   };
 }

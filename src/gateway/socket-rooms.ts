@@ -3,12 +3,16 @@ import type { Namespace } from 'socket.io';
 import type { Bus } from '../cluster/index.ts';
 import type { EmitOptions, EventMap, Packet, Room, Rooms, Session, Target } from '../protocol/index.ts';
 import type { FanOutAdapter } from './fan-out-adapter.ts';
+import { engineOf } from './engine.ts';
 import { NodeRelay } from './node-relay.ts';
+import { Outlets, type SlowReaderListener } from './outlets.ts';
 
 export interface SocketRoomsOptions {
   bus: Bus;
   /** Parse every event against its schema; tests do. */
   checkEvents: boolean;
+  /** A client that did not read has been given up. */
+  onSlowReader: SlowReaderListener;
   onBug: (error: unknown, fields: Record<string, unknown>) => void;
 }
 
@@ -16,6 +20,10 @@ export interface SocketRoomsOptions {
 export interface SocketRooms<E extends EventMap> extends Rooms<E> {
   /** Delivers and relays everything emitted up to now. */
   flush(): void;
+  /** What is kept for the sockets of this node that their clients have not taken. */
+  outboundBytes(): number;
+  /** The most that has waited for one socket since this was asked last. */
+  largestOutboundBytes(): number;
   /** Hears nothing of other nodes any more. */
   close(): void;
 }
@@ -23,10 +31,13 @@ export interface SocketRooms<E extends EventMap> extends Rooms<E> {
 export function createSocketRooms<E extends EventMap>(
   namespace: Namespace,
   events: E,
-  { bus, checkEvents, onBug }: SocketRoomsOptions,
+  { bus, checkEvents, onSlowReader, onBug }: SocketRoomsOptions,
 ): SocketRooms<E> {
   const adapter = namespace.adapter as FanOutAdapter;
   const { delivery } = adapter;
+  const outlets = new Outlets(onSlowReader);
+  // The first listener, so that nothing is sent before.
+  namespace.on('connection', (socket) => outlets.attach(engineOf(socket)));
   const relay = new NodeRelay({
     bus,
     has: (room) => adapter.rooms.has(room),
@@ -84,6 +95,12 @@ export function createSocketRooms<E extends EventMap>(
       delivery.flush();
       relay.flush();
     },
+    outboundBytes() {
+      let bytes = 0;
+      for (const socket of namespace.sockets.values()) bytes += engineOf(socket).outlet?.totalBytes ?? 0;
+      return bytes;
+    },
+    largestOutboundBytes: () => outlets.takeLargest(),
     close: () => relay.close(),
   };
 }

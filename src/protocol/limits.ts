@@ -75,6 +75,22 @@ export const LIMITS = {
   /** A silent cut is seen after interval + timeout = 9 s. */
   pingIntervalMs: 5_000,
   pingTimeoutMs: 4_000,
+  /**
+   * What may wait for one socket whose client does not read: bytes, and writes, each of which costs memory however small.
+   * Over it the client is given up; stock Socket.IO lets one non-reader take hundreds of megabytes.
+   */
+  outboundBytes: MIB,
+  outboundPackets: 2_000,
+  /** States (typing, cursors) that are kept for a socket that is behind, the newest of each. */
+  outboundStates: 256,
+  /** A larger packet (a document's opening) waits for an empty queue, goes alone and is not counted above … */
+  outboundLargeBytes: 256 * KIB,
+  /** … has to be taken within this time … */
+  outboundLargeMs: 60_000,
+  /** … and when so much of them waits for one socket, its operations are `rate_limited`. */
+  outboundWaitingBytes: 16 * MIB,
+  /** How long a server remembers that it gave up a client, to tell it in its next `hello`. */
+  previousCloseMs: 300_000,
   /** Of one message between servers: larger ones fill a subscriber's buffer at the broker, which is then cut off. */
   relayBatchBytes: 64 * KIB,
   /** A server stops listening to a topic of rooms this long after its last room of it, so that reconnects cost nothing. */

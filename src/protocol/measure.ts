@@ -33,6 +33,16 @@ export function checkShape(value: unknown, maxDepth: number, maxBytes: number): 
   }
 }
 
+/** Whether a value of our own making has at most so many bytes, measured as above and no further than needed. */
+export function isSmallerThan(value: unknown, maxBytes: number): boolean {
+  try {
+    checkShape(value, Infinity, maxBytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** UTF-8 length of `text`; exact only where it decides whether `budget` is kept, because most texts are far below it. */
 export function utf8Length(text: string, budget = 0): number {
   if (text.length * 3 <= budget) return text.length;

@@ -1,6 +1,6 @@
 /** Several nodes in one process: buses that hear each other. What one publishes the others get later, and as a copy. */
 import { createMemoryBus, type Bus } from '../../src/cluster/index.ts';
-import type { Log } from '../../src/observability/log.ts';
+import { silentLog } from './log.ts';
 
 export interface BusNetwork {
   /** Everything that was relayed, in order. */
@@ -9,15 +9,13 @@ export interface BusNetwork {
   node(): Bus & { readonly topics: ReadonlySet<string> };
 }
 
-const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
-
 export function createBusNetwork(): BusNetwork {
   const relayed: BusNetwork['relayed'] = [];
   const nodes: { bus: Bus; topics: Map<string, number> }[] = [];
   return {
     relayed,
     node() {
-      const own = createMemoryBus({ log: silent });
+      const own = createMemoryBus({ log: silentLog });
       const topics = new Map<string, number>();
       nodes.push({ bus: own, topics });
       const relay = (topic: string, data: unknown): void => {

@@ -11,6 +11,7 @@ export interface RuleGroup {
 
 const seconds = (ms: number): string => `${ms / 1_000} s`;
 const kib = (bytes: number): string => `${bytes / 1_024} KiB`;
+const mib = (bytes: number): string => `${bytes / 1_048_576} MiB`;
 
 export const RULES: RuleGroup[] = [
   {
@@ -46,6 +47,7 @@ export const RULES: RuleGroup[] = [
         'A refused connection hears `connect_error` whose `data` is `{ code, message }`, and is closed. A `protocol` that the server does not speak is `unsupported` with the versions it does.',
       'PR-17':
         "`hello` comes once per connection; from it on nothing of the user's rooms is missed. Operations sent before it wait for it.",
+      'PR-18': `A client that does not read is given up when more than ${mib(LIMITS.outboundBytes)} or ${LIMITS.outboundPackets.toLocaleString('en-US')} packets wait for it. The next \`hello\` of its session says \`previousClose: "slow_consumer"\`, on whatever server; it resumes as after any disconnect.`,
       'PR-19': `A server that stops says \`server:draining\` and closes its connections within ${seconds(LIMITS.drainMs)}; clients connect again by themselves.`,
       'PR-23': `One user has at most ${LIMITS.connectionsPerUser} connections, one address at most ${LIMITS.connectionsPerIp}.`,
       'PR-24':
@@ -59,9 +61,12 @@ export const RULES: RuleGroup[] = [
         'Events of one room reach every socket in the same order, text and binary alike, on every transport. Nothing is promised across rooms, nor between the answer to an operation and the event it causes.',
       'PR-21': 'Who joins a room gets what is emitted from then on; who leaves has got everything emitted before.',
       'PR-22': 'What a room hears in one turn of the server is written to a websocket at once.',
+      'PR-25': "Events of a room go to every socket in it, the sender's own too.",
       'PR-30':
         'An event may leave out people (typing between two who blocked each other): their sockets get everything else of the room in its order.',
-      'PR-25': "Events of a room go to every socket in it, the sender's own too.",
+      'PR-31':
+        'Events that newer ones replace (typing, presence, cursors) are held back for a client that has fallen half way to its limit; once it has caught up it gets the newest of each.',
+      'PR-32': `A packet over ${kib(LIMITS.outboundLargeBytes)} waits until everything before it has left, keeps its place, and is not counted while it leaves, for at most ${seconds(LIMITS.outboundLargeMs)}. Who has ${mib(LIMITS.outboundWaitingBytes)} of them waiting gets \`rate_limited\`.`,
     },
   },
   {
