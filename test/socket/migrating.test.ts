@@ -162,6 +162,20 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
     'GET /api/chat/list': listChats,
     'GET /api/chat/history': history,
     'POST /api/chat/prompt': streamed,
+    'chat `isStarred`': async () => {
+      const id = await server.chat([ada]);
+      expect(await ok('PUT', `/api/chats/${id}/star`, { on: true }, ada)).toMatchObject({
+        data: { chat: { starred: true } },
+      });
+      expect(await ok('PUT', `/api/chats/${id}/archive`, { on: true }, ada)).toMatchObject({
+        data: { chat: { archived: true } },
+      });
+      await ok('DELETE', `/api/chats/${id}`, undefined, ada);
+      expect(await ok('GET', '/api/chats?status=deleted', undefined, ada)).toMatchObject({ data: { items: [{ id }] } });
+      expect(await ok('POST', `/api/chats/${id}/restore`, {}, ada)).toMatchObject({
+        data: { chat: { status: 'active' } },
+      });
+    },
     'GET /health': async () => {
       expect(await (await fetch(`${server.url}/health`)).json()).toMatchObject({
         status: 'ok',
@@ -187,6 +201,17 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
     'GET /api/conversations/:id': async () => {
       expect(await ok('GET', `/api/chats/${chatId}`, undefined, ada)).toMatchObject({ data: { chat: { id: chatId } } });
       await history();
+    },
+    'PUT /api/conversations/:id': async () => {
+      const id = await server.chat([ada]);
+      expect(await ok('PUT', `/api/chats/${id}`, { name: 'New name' }, ada)).toMatchObject({
+        data: { chat: { name: 'New name' } },
+      });
+    },
+    'DELETE /api/conversations/:id': async () => {
+      const id = await server.chat([ada]);
+      await ok('DELETE', `/api/chats/${id}`, undefined, ada);
+      expect((await server.request('GET', `/api/chats/${id}`, { as: ada })).status).toBe(404);
     },
     DATABASE_URL: variable('MONGODB_URI', 'mongodb://db/x', 'mongodbUri', 'mongodb://db/x'),
     CORS_ORIGINS: variable('ALLOWED_ORIGINS', 'https://a.example', 'allowedOrigins', ['https://a.example']),
@@ -225,6 +250,14 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
     'socket `send_message': message,
     'socket `typing_start': typing,
     'event `new_message': message,
+    'message `readBy': async () => {
+      const sent = await ok('POST', `/api/chats/${chatId}/messages`, { content: 'read me', clientId: unique() }, ada);
+      const { id, seq } = (sent as unknown as { data: { id: string; seq: number } }).data;
+      await ok('POST', `/api/chats/${chatId}/read`, { seq }, grace);
+      expect(await ok('GET', `/api/chats/${chatId}/messages/${id}/receipts`, undefined, ada)).toMatchObject({
+        data: { items: [{ userId: grace.id, deliveredAt: expect.any(String), readAt: expect.any(String) }] },
+      });
+    },
     'event `user_typing': typing,
     'event `user_status': async () => {
       await withSockets(async (a, g) => {
