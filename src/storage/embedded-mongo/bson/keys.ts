@@ -14,24 +14,32 @@ const PAYLOADS: Readonly<Partial<Record<Tag, (value: never) => Uint8Array[]>>> =
   [TAG.timestamp]: (value: Timestamp) => [uint64(BigInt.asUintN(64, value.toBigInt()))],
   [TAG.objectId]: (value: ObjectId) => [value.id],
   [TAG.binData]: (value: Binary) => [uint32(value.position), Buffer.of(value.sub_type), value.value()],
-  [TAG.array]: (value: unknown[]) => [...value.map((element) => encode(element)), END],
+  [TAG.array]: (value: unknown[]) => [...value.flatMap(keyParts), END],
   [TAG.object]: (value: Doc) => [...Object.entries(value).flatMap(fieldParts), END],
   [TAG.regex]: (value: RegExp) => [text(value.source), text(value.flags)],
 };
+
+/** Each tag as the byte that a key begins with. */
+const TAG_BYTES = Array.from({ length: 256 }, (_, tag) => Buffer.of(tag));
 
 /**
  * Writes a value so that comparing the bytes compares the values in MongoDB's order; `descending` turns the order
  * round. No key is the beginning of another, so that concatenated keys compare field by field.
  */
 export function encode(value: unknown, descending = false): Buffer {
-  const tag = tagOf(value);
-  const payload = PAYLOADS[tag] as ((value: unknown) => Uint8Array[]) | undefined;
-  const key = Buffer.concat([Buffer.of(tag), ...(payload?.(value) ?? [])]);
+  const key = Buffer.concat(keyParts(value));
   return descending ? invert(key) : key;
 }
 
-function fieldParts([key, value]: [string, unknown]): Buffer[] {
-  return [Buffer.of(tagOf(value)), text(key), encode(value)];
+/** The pieces of a value's key, for a longer key to be made of. */
+export function keyParts(value: unknown): Uint8Array[] {
+  const tag = tagOf(value);
+  const payload = PAYLOADS[tag] as ((value: unknown) => Uint8Array[]) | undefined;
+  return [TAG_BYTES[tag] as Buffer, ...(payload?.(value) ?? [])];
+}
+
+function fieldParts([key, value]: [string, unknown]): Uint8Array[] {
+  return [TAG_BYTES[tagOf(value)] as Buffer, text(key), ...keyParts(value)];
 }
 
 /** The double nearest to the number, then what is left of an int64 beyond 2^53. */
@@ -43,8 +51,9 @@ function number(value: number | Long | Decimal128): Buffer {
     double = Number(exact);
     rest = Number(exact - BigInt(double));
   }
-  const bytes = Buffer.alloc(10);
-  if (!Number.isNaN(double)) {
+  const bytes = Buffer.allocUnsafe(10);
+  if (Number.isNaN(double)) bytes.fill(0);
+  else {
     bytes.writeDoubleBE(double === 0 ? 0 : double);
     if (double < 0) invert(bytes);
     else bytes[0] = (bytes[0] as number) ^ 0x80;

@@ -14,6 +14,9 @@ export function valuesAt(doc: Doc, parts: readonly string[]): unknown[] {
 
 /** The values by which a document is sorted and indexed at a path: those of arrays are their elements. */
 export function keysAt(doc: Doc, parts: readonly string[]): { values: unknown[]; multi: boolean } {
+  const [only = ''] = parts;
+  const value = parts.length === 1 ? own(doc, only) : [];
+  if (!Array.isArray(value)) return { values: [value], multi: false };
   const found: unknown[] = [];
   const multi = (descend(doc, parts, 0, true, found) && found.length > 0) || found.some(Array.isArray);
   if (!found.length) return { values: [undefined], multi };

@@ -1,4 +1,4 @@
-import { encode } from '../bson/keys.ts';
+import { encode, keyParts } from '../bson/keys.ts';
 import { keysAt } from '../bson/paths.ts';
 import type { Doc } from '../bson/values.ts';
 import { fail } from '../errors.ts';
@@ -14,24 +14,28 @@ export interface Entry {
 /** The entries that a document must have in an index, and whether an array makes them several. */
 export function entriesOf({ covers, fields, prefix, spec }: Index, doc: Doc): { entries: Entry[]; multi: boolean } {
   if (covers && !covers(doc)) return { entries: [], multi: false };
-  const found = fields.map(({ parts }) => keysAt(doc, parts));
-  const isPresent = found.some(({ values }) => values.some((value) => value !== undefined));
-  if (spec.sparse && !isPresent) return { entries: [], multi: false };
-  const arrays = found.filter(({ multi }) => multi).length;
-  if (arrays > 1) fail(171, `cannot index parallel arrays [${fields.map(({ path }) => path).join('] [')}]`);
-  let entries: Entry[] = [{ key: prefix, values: [] }];
-  for (const [i, { descending }] of fields.entries()) {
-    entries = entries.flatMap(({ key, values }) =>
-      (found[i]?.values ?? []).map((value) => {
-        return { key: Buffer.concat([key, encode(value, descending)]), values: [...values, value] };
-      }),
-    );
+  let combinations: unknown[][] = [[]];
+  let arrays = 0;
+  for (const { parts } of fields) {
+    const { values, multi } = keysAt(doc, parts);
+    if (multi && ++arrays > 1) {
+      fail(171, `cannot index parallel arrays [${fields.map(({ path }) => path).join('] [')}]`);
+    }
+    if (values.length === 1) for (const combination of combinations) combination.push(values[0]);
+    else combinations = combinations.flatMap((head) => values.map((value) => [...head, value]));
   }
+  if (spec.sparse && combinations.flat().every((value) => value === undefined)) return { entries: [], multi: false };
+  const entries = combinations.map((values) => {
+    const parts: Uint8Array[] = [prefix];
+    values.forEach((value, i) => parts.push(...(fields[i]?.descending ? [encode(value, true)] : keyParts(value))));
+    return { key: Buffer.concat(parts), values };
+  });
   return { entries, multi: arrays > 0 };
 }
 
 /** The entries of one list, each once, that another lacks. */
 export function without(entries: Entry[], others: Entry[]): Entry[] {
+  if (entries.length === 0 || (entries.length === 1 && others.length === 0)) return entries;
   const seen = new Set(others.map(({ key }) => key.toString('latin1')));
   return entries.filter(({ key }) => isNew(seen, key));
 }
