@@ -52,7 +52,7 @@ export const startAtelier: StartSystem = async ({ rooms, size, nodes: count }) =
   const dataDir = await mkdtemp(join(tmpdir(), 'atelier-bench-'));
   const jwtSecret = randomBytes(32).toString('hex');
   const seeded = await seed(dataDir, jwtSecret, rooms, size);
-  const nodes = await startNodes(count, ['dist/main.js'], {
+  const nodes = await startNodes(count, [process.env['BENCH_MAIN'] ?? 'dist/main.js'], {
     PORT: '0',
     DATA_DIR: dataDir,
     JWT_SECRET: jwtSecret,
