@@ -84,8 +84,8 @@ export class GroupCommit<R extends Row, T> {
   }
 
   async #run(): Promise<void> {
-    // Appends of the same tick belong into the first write.
-    await Promise.resolve();
+    // What all sockets have brought in this turn of the event loop belongs into the first write.
+    await new Promise((resolve) => setImmediate(resolve));
     while (this.#queue.length > 0) await this.#writeBatch(this.#take());
     this.#running = undefined;
   }
