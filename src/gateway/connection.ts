@@ -153,16 +153,20 @@ export class Connection {
       origin: this.#origin,
       requestId: randomUUID(),
       queue: this.#queue,
-      onGone: (listener) => {
-        this.#goneListeners.add(listener);
-        return () => this.#goneListeners.delete(listener);
-      },
-      renewSession: (session) => {
-        this.#session = session;
-        this.#watchExpiry();
-      },
+      onGone: this.#onGone,
+      renewSession: this.#renewSession,
     };
   }
+
+  readonly #onGone = (listener: () => void): (() => void) => {
+    this.#goneListeners.add(listener);
+    return () => this.#goneListeners.delete(listener);
+  };
+
+  readonly #renewSession = (session: Session): void => {
+    this.#session = session;
+    this.#watchExpiry();
+  };
 
   #expiresInSeconds(): number {
     return Math.max(0, Math.round((this.#session.expiresAtMs - this.#deps.now()) / 1000));

@@ -51,7 +51,7 @@ export function createLog({ level, pretty, dir, stream = process.stdout }: LogOp
   });
   // A full disk or a closed pipe must not end the process.
   logger.on('error', () => {});
-  return { ...logWith(logger, {}), close: () => close(logger) };
+  return { ...logWith(logger, level, {}), close: () => close(logger) };
 }
 
 const fileIn = (dir: string) =>
@@ -63,10 +63,10 @@ const fileIn = (dir: string) =>
     format: formatOf(toJson),
   });
 
-function logWith(logger: Logger, inherited: Record<string, unknown>): Log {
+function logWith(logger: Logger, least: LogLevel, inherited: Record<string, unknown>): Log {
   const write = (level: LogLevel) => {
+    if (LEVELS[level] > LEVELS[least]) return () => {};
     return (message: string, fields?: LogFields): void => {
-      if (!logger.isLevelEnabled(level)) return;
       const line: Line = {
         level,
         message: scrub(message, LONGEST_MESSAGE),
@@ -81,7 +81,7 @@ function logWith(logger: Logger, inherited: Record<string, unknown>): Log {
     info: write('info'),
     warn: write('warn'),
     error: write('error'),
-    child: (fields) => logWith(logger, { ...inherited, ...serializeFields(fields) }),
+    child: (fields) => logWith(logger, least, { ...inherited, ...serializeFields(fields) }),
   };
 }
 

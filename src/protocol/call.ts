@@ -50,7 +50,7 @@ export function createCall<C extends Contract>(contract: C, handlers: Handlers<C
   return (name, rawInput, caller) => {
     const startedAt = performance.now();
     const known = Object.hasOwn(contract, name);
-    const controller = new AbortController();
+    const cancellation = new Cancellation();
     return new Promise((resolve) => {
       let settled = false;
       const finish = (answer: Answer<unknown>, cause?: unknown): void => {
@@ -78,10 +78,10 @@ export function createCall<C extends Contract>(contract: C, handlers: Handlers<C
       const timeoutMs = (known ? contract[name]?.timeoutMs : undefined) ?? LIMITS.operationTimeoutMs;
       const timer = setTimeout(() => {
         const late = new Fault('timeout', `No answer within ${timeoutMs} ms; the outcome is unknown`);
-        controller.abort(late);
+        cancellation.cancel(late);
         fail(late);
       }, timeoutMs);
-      const forget = caller.onGone?.(() => controller.abort(new Fault('timeout', 'The caller has gone')));
+      const forget = caller.onGone?.(() => cancellation.cancel(new Fault('timeout', 'The caller has gone')));
 
       try {
         if (!known) throw new Fault('not_found', `There is no operation ${printable(name)}`);
@@ -92,7 +92,9 @@ export function createCall<C extends Contract>(contract: C, handlers: Handlers<C
           connectionId: caller.connectionId,
           origin: caller.origin,
           requestId: caller.requestId,
-          signal: controller.signal,
+          get signal() {
+            return cancellation.signal;
+          },
           release: () => {},
           ...(caller.renewSession ? { renewSession: caller.renewSession } : {}),
         };
@@ -110,6 +112,25 @@ export function createCall<C extends Contract>(contract: C, handlers: Handlers<C
       }
     });
   };
+}
+
+/** Makes its signal only for those who ask: most handlers never do, and a signal costs more than all else of a call. */
+class Cancellation {
+  #controller: AbortController | undefined;
+  #reason: Fault | undefined;
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#reason) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  cancel(reason: Fault): void {
+    this.#reason ??= reason;
+    this.#controller?.abort(reason);
+  }
 }
 
 /** The checks before a handler, all synchronous: two operations sent in a row reach their queue in that order. */

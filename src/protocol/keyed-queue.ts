@@ -1,9 +1,10 @@
 /** Runs tasks of one key one after another and of different keys side by side. Keys are forgotten when idle. */
 export class KeyedQueue {
-  readonly #tails = new Map<string, Promise<void>>();
+  /** Of every busy key, who waits for it. */
+  readonly #lines = new Map<string, (() => void)[]>();
 
   get size(): number {
-    return this.#tails.size;
+    return this.#lines.size;
   }
 
   /**
@@ -11,16 +12,18 @@ export class KeyedQueue {
    * Resolves as the task does.
    */
   async run<T>(key: string, task: (release: () => void) => Promise<T>): Promise<T> {
-    const before = this.#tails.get(key);
-    const { promise, resolve } = withResolvers();
-    const tail = before ? before.then(() => promise) : promise;
-    this.#tails.set(key, tail);
+    const line = this.#lines.get(key);
+    if (line) await new Promise<void>((resolve) => line.push(resolve));
+    else this.#lines.set(key, []);
+    let released = false;
     const release = (): void => {
-      resolve();
-      if (this.#tails.get(key) === tail) this.#tails.delete(key);
+      if (released) return;
+      released = true;
+      const next = this.#lines.get(key)?.shift();
+      if (next) next();
+      else this.#lines.delete(key);
     };
     try {
-      if (before) await before;
       return await task(release);
     } finally {
       release();
