@@ -57,8 +57,8 @@ export const LIMITS = {
   receiptMarks: 32,
   /** Words of one message that can be searched for: beyond, its index entries would outweigh it. */
   searchWords: 200,
-  /** Chats that one search looks through, the newest first. */
-  searchChats: 1_000,
+  /** Chats that one search looks through, the newest first: each is a range of the index. */
+  searchChats: 250,
   /** Users named in one presence request. */
   presencePerRequest: 200,
   /** `clientId`: long enough for a UUID with a prefix. */

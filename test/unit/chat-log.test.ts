@@ -98,19 +98,25 @@ test('[CH-3] a repeated clientId resolves to the first outcome, in one batch and
   expect(stored.filter(({ clientId }) => clientId === 'same')).toHaveLength(1);
 });
 
-test('[CH-4] a lost race checks again whether the sender may write, before the entry goes in', async () => {
+test('[CH-4] after a change of members elsewhere the sender is checked again, before the entry goes in', async () => {
   await using setup = await setUp();
   const [one, two] = [setup.openLog(), setup.openLog()];
   const chatId = new Types.ObjectId();
   await one.append(entry(chatId, 'a'));
   await two.append(entry(chatId, 'b'));
+  let checks = 0;
+  await one.append(entry(chatId, 'no reason to check'), async () => void checks++);
+  expect(checks).toBe(0);
+  const members = { kind: 'members' as const, added: [], removed: [user], roles: [] };
+  await two.append({ _id: new Types.ObjectId(), chatId, ...members });
   const refused = one.append(entry(chatId, 'c'), async () => {
     throw new Fault('not_found', 'no longer a member');
   });
   const allowed = one.append(entry(chatId, 'd'), async () => {});
   await expect(refused).rejects.toMatchObject({ code: 'not_found' });
-  expect((await allowed).rev).toBe(3);
-  expect((await setup.stored(chatId)).map(({ content }) => content)).toEqual(['a', 'b', 'd']);
+  expect(await allowed).toMatchObject({ rev: 5, seq: 4 });
+  const contents = (await setup.stored(chatId)).map(({ content }) => content);
+  expect(contents).toEqual(['a', 'b', 'no reason to check', undefined, 'd']);
 });
 
 test('[CH-5] createdAt never goes back, whatever the clocks of the nodes say', async () => {

@@ -87,6 +87,7 @@ export function createChatHandlers(deps: ChatHandlerDeps): Handlers<typeof chatO
         throw new Fault('rate_limited', `At most ${LIMITS.roomsPerSocket} chats open at once; leave one`);
       }
       memberships.assertStaying(chatId, session.userId);
+      sequencer.entering(chatId);
       rooms.join({ connectionId: id }, chatRoom(chatId));
       rooms.join({ connectionId: id }, chatLiveRoom(chatId));
       // Joined first, read second: what is not in the page is an event.

@@ -23,13 +23,14 @@ type Placed<N extends NewEntry> = Extract<EntryRecord, { kind: N['kind'] }>;
 interface EntryRow extends Row {
   entry: NewEntry;
   placed: EntryRecord | undefined;
-  /** Another node may have written in between: the right to write is checked again. */
-  raced: boolean;
+  /** Asked when another node may have changed who may write. */
   recheck: (() => Promise<void>) | undefined;
 }
 
 interface End extends Head {
   createdAtMs: number;
+  /** Another node has written since. */
+  stale?: true;
 }
 
 const EMPTY: End = { rev: 0, seq: 0, createdAtMs: 0 };
@@ -37,6 +38,8 @@ const EMPTY: End = { rev: 0, seq: 0, createdAtMs: 0 };
 const ROW_BYTES = 300;
 /** Chats whose end is remembered between appends. */
 const REMEMBERED_ENDS = 50_000;
+/** Entries of other nodes that are looked through for what changes who may write. */
+const LOOKED_THROUGH = 200;
 /** Entries that one read gives at most. */
 const READ_MAX = 500;
 
@@ -66,11 +69,17 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
   /**
    * Queues an entry at once (its order among this node's appends is fixed when this returns) and resolves when it is
    * durable. The same chat, user and clientId resolve to the first entry. `recheck` rejects if the entry may no longer
-   * be written; it runs when another node may have written in between.
+   * be written; it runs when another node may have changed the members in between.
    */
   async append<N extends NewEntry>(entry: N, recheck?: () => Promise<void>): Promise<Placed<N>> {
-    const row = { _id: entry._id, sizeBytes: sizeOf(entry), entry, placed: undefined, raced: false, recheck };
+    const row = { _id: entry._id, sizeBytes: sizeOf(entry), entry, placed: undefined, recheck };
     return (await this.#commit.append(row)) as Placed<N>;
+  }
+
+  /** Another node has written up to `rev`. */
+  noteElsewhere(chatId: string, rev: number): void {
+    const end = this.#ends.get(chatId);
+    if (end && end.rev < rev) end.stale = true;
   }
 
   /** The end of one chat's log, from the index. */
@@ -160,30 +169,11 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
 
   async place(rows: readonly EntryRow[]): Promise<Map<EntryRow, unknown>> {
     const refused = new Map<EntryRow, unknown>();
-    const ends = new Map<string, End>();
-    const unknown = new Map<string, ObjectId>();
-    for (const { entry } of rows) {
-      const key = entry.chatId.toHexString();
-      const end = this.#ends.get(key);
-      if (end) ends.set(key, end);
-      else unknown.set(key, entry.chatId);
-    }
-    await Promise.all(
-      [...unknown].map(async ([key, chatId]) => {
-        const end = await this.#readEnd(chatId);
-        ends.set(key, end);
-        this.#ends.set(key, end);
-      }),
-    );
-    // An end that had to be read may be another node's: what that wrote has not been heard of here.
-    for (const row of rows) if (unknown.has(row.entry.chatId.toHexString())) row.raced = true;
+    const { ends, changed } = await this.#endsOf(rows);
     await Promise.all(
       rows
-        .filter((row) => row.raced)
-        .map(async (row) => {
-          row.raced = false;
-          await row.recheck?.().catch((error: unknown) => refused.set(row, error));
-        }),
+        .filter(({ entry }) => changed.has(entry.chatId.toHexString()))
+        .map((row) => row.recheck?.().catch((error: unknown) => refused.set(row, error))),
     );
     if (refused.size > 0) return refused;
 
@@ -220,16 +210,14 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
     const { chatId, userId, clientId } = row.entry;
     if (index === CLIENT_INDEX && userId && clientId !== undefined) {
       const first = await this.byClientId(chatId, userId, clientId);
-      // The places after the refused row were counted with it.
-      this.#ends.delete(chatId.toHexString());
       if (first) return { kind: 'done', value: first };
     }
     const own = await this.#deps.entries.collection.findOne<EntryRecord>({ _id: row._id, chatId });
-    this.#ends.delete(chatId.toHexString());
+    const end = this.#ends.get(chatId.toHexString());
+    if (end) end.stale = true;
     // A write that was thought lost had arrived; nobody has told of it yet.
     if (own) return { kind: 'done', value: this.recovered(row, own) };
     if (index !== REV_INDEX) throw new Error(`Unexpected unique index ${index}`);
-    row.raced = true;
     return { kind: 'again' };
   }
 
@@ -249,6 +237,45 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
 
   forget(): void {
     this.#ends.clear();
+  }
+
+  /** Where the rows' chats end, and in which of them other nodes may have changed the members. */
+  async #endsOf(rows: readonly EntryRow[]): Promise<{ ends: Map<string, End>; changed: Set<string> }> {
+    const ends = new Map<string, End>();
+    const changed = new Set<string>();
+    const unsure = new Map<string, { chatId: ObjectId; known: End | undefined }>();
+    for (const { chatId } of rows.map(({ entry }) => entry)) {
+      const key = chatId.toHexString();
+      const known = this.#ends.get(key);
+      if (known && !known.stale) ends.set(key, known);
+      else unsure.set(key, { chatId, known });
+    }
+    await Promise.all(
+      [...unsure].map(async ([key, { chatId, known }]) => {
+        const since = known && (await this.#since(chatId, known));
+        if (!since) changed.add(key);
+        const end = since ?? (await this.#readEnd(chatId));
+        ends.set(key, end);
+        this.#ends.set(key, end);
+      }),
+    );
+    return { ends, changed };
+  }
+
+  /** The end as other nodes have moved it; undefined if they may have changed the members on the way. */
+  async #since(chatId: ObjectId, known: End): Promise<End | undefined> {
+    const entries = await this.#deps.entries.collection
+      .find<Pick<EntryRecord, 'rev' | 'seq' | 'kind' | 'createdAt'>>(
+        { chatId, rev: { $gt: known.rev } },
+        { projection: { _id: 0, rev: 1, seq: 1, kind: 1, createdAt: 1 } },
+      )
+      .sort({ rev: 1 })
+      .limit(LOOKED_THROUGH)
+      .toArray();
+    if (entries.length === LOOKED_THROUGH || entries.some(({ kind }) => kind === 'members')) return undefined;
+    const last = entries.at(-1);
+    if (!last) return { rev: known.rev, seq: known.seq, createdAtMs: known.createdAtMs };
+    return { rev: last.rev, seq: last.seq, createdAtMs: last.createdAt.getTime() };
   }
 
   async #readEnd(chatId: ObjectId): Promise<End> {

@@ -122,6 +122,7 @@ export function createChat(deps: ChatDeps): ChatFeature {
   const live = new LiveRooms({ memberships, sequencer, typing, views, rooms, bus, log, now, newestChats });
   const forgetRelayed = rooms.onRelayed('chat', (room, rev, packet) => {
     const chatId = room.slice('chat:'.length);
+    chatLog.noteElsewhere(chatId, rev);
     if (packet) sequencer.accept(chatId, rev, packet);
     else sequencer.note(chatId, rev);
   });

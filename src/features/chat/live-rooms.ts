@@ -65,7 +65,10 @@ export class LiveRooms {
     try {
       const chats = (await newestChats(userId)).map((chatId) => chatId.toHexString());
       const mine = chats.filter((chatId) => !lost.has(chatId));
-      for (const chatId of mine) rooms.join({ connectionId: id }, chatRoom(chatId));
+      for (const chatId of mine) {
+        sequencer.entering(chatId);
+        rooms.join({ connectionId: id }, chatRoom(chatId));
+      }
       await Promise.all(mine.map((chatId) => sequencer.open(chatId)));
     } finally {
       if (loads.delete(lost) && loads.size === 0) this.#loading.delete(userId);
@@ -112,6 +115,7 @@ export class LiveRooms {
         memberships.forget(chatId, notice.userIds);
         // A new chat's beginning belongs to the live events, also what was written before this notice came.
         if (notice.fresh) {
+          sequencer.entering(chatId);
           for (const userId of notice.userIds) rooms.join({ room: userRoom(userId) }, chatRoom(chatId));
           if (rooms.has(chatRoom(chatId))) sequencer.openAt(chatId, 0);
           return;
@@ -133,6 +137,7 @@ export class LiveRooms {
   async #enter(chatId: string, userIds: readonly string[], rev?: number): Promise<void> {
     const { rooms, sequencer, views } = this.#deps;
     const room = chatRoom(chatId);
+    sequencer.entering(chatId);
     const inside = new Set(rooms.connections(room).map(({ id }) => id));
     const newcomers = userIds.filter((userId) => {
       const outside = rooms.connections(userRoom(userId)).filter(({ id }) => !inside.has(id));

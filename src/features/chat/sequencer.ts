@@ -43,6 +43,12 @@ export class Sequencer {
     this.#scheduleCompare();
   }
 
+  /** Call it before sockets join a room: what was known while nobody was in it may be old. */
+  entering(chatId: string): void {
+    const state = this.#chats.get(chatId);
+    if (state && !this.#deps.rooms.has(chatRoom(chatId))) this.#forget(chatId, state);
+  }
+
   /** Resolves when every entry above the log's present end will be emitted. Call it after a socket has joined the room. */
   open(chatId: string): Promise<void> {
     const known = this.#chats.get(chatId);
