@@ -173,7 +173,9 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
     await Promise.all(
       rows
         .filter(({ entry }) => changed.has(entry.chatId.toHexString()))
-        .map((row) => row.recheck?.().catch((error: unknown) => refused.set(row, error))),
+        .map(async (row) => {
+          await row.recheck?.().catch((error: unknown) => refused.set(row, error));
+        }),
     );
     if (refused.size > 0) return refused;
 
