@@ -2,21 +2,25 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { describeParts } from './banner.ts';
 import { ALL_NODES, createCluster, createJobs } from './cluster/index.ts';
 import { loadSecrets, type Config } from './config/index.ts';
 import { createAi, createProvider } from './features/ai/index.ts';
+import { createAttachments } from './features/attachments/index.ts';
 import { asSessionRevoked, createAuth, type OtpProviderOptions } from './features/auth/index.ts';
 import { createBlocks } from './features/blocks/index.ts';
 import { createChat } from './features/chat/index.ts';
 import { createKeys } from './features/keys/index.ts';
 import { createPresence } from './features/presence/index.ts';
 import { contract, events, PROTOCOL_VERSION } from './features/registry.ts';
-import { createUsers } from './features/users/index.ts';
+import { MediaInspector } from './features/uploads/index.ts';
+import { createAvatars, createUsers } from './features/users/index.ts';
 import { createGateway } from './gateway/gateway.ts';
 import { createAudit, createErrorHook, createMetrics, type Log } from './observability/index.ts';
-import { createCall, Fault, LIMITS, type CallRecord } from './protocol/index.ts';
+import { createCall, LIMITS, type CallRecord } from './protocol/index.ts';
 import { createRest } from './rest/rest.ts';
+import { createDiskBlobs } from './storage/blobs/index.ts';
 import { lockDataDir } from './storage/data-dir-lock.ts';
 import { connectDatabase, ensureIndexes } from './storage/database.ts';
 import { assertSchema, runMigrations } from './storage/migrations.ts';
@@ -99,6 +103,10 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     const { nodes, leases, bus, presenceRegistry, streamLog, limits, redis } = cluster;
     const jobs = createJobs({ connection, nodes, bus, log, now });
 
+    const blobs = await createDiskBlobs({ directory: join(config.dataDir, 'blobs') });
+    const inspector = new MediaInspector({ log });
+    ends.push(() => inspector.close());
+
     const httpServer = createHttpServer();
     const allowsOrigin = originRule(config);
     const slowReaders = metrics.counter('slow_readers_total', 'Clients given up because they did not read');
@@ -122,6 +130,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     const { rooms } = gateway;
 
     const users = createUsers({ connection, now });
+    const avatars = createAvatars({ connection, blobs, inspector, profile: (userId) => users.profile(userId), now });
     const auth = createAuth({
       connection,
       users,
@@ -143,6 +152,21 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     ends.push(() => auth.close());
     const blocks = createBlocks({ connection, users, bus, log, now });
     ends.push(() => blocks.close());
+    const attachments = createAttachments({
+      connection,
+      blobs,
+      inspector,
+      limits,
+      secret: secrets.authPepper,
+      requireMember: (chatId, userId) => chat.service.requireMember(chatId, userId),
+      async isCarried({ chatId, messageId, attachmentId }) {
+        const message = await chat.service.messageById(chatId, messageId);
+        return message?.attachments.some(({ id }) => id === attachmentId) ?? false;
+      },
+      log,
+      now,
+    });
+    ends.push(() => attachments.close());
     const chat = createChat({
       connection,
       rooms,
@@ -152,11 +176,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       now,
       existingUsers: (ids) => users.exists([...ids]),
       blocks,
-      attachments: {
-        claim: () => Promise.reject(new Fault('unsupported', 'This server takes no attachments')),
-        view: (info) => ({ ...info, url: '', urlExpiresAt: new Date(now()).toISOString() }),
-        release: async () => {},
-      },
+      attachments,
     });
     ends.push(() => chat.close());
     const forgetDeath = nodes.onDeath(() => {
@@ -205,6 +225,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     });
     ends.push(() => ai.close());
 
+    jobs.every('attachments.collect', COLLECT_MS, ({ signal }) => attachments.collect(signal));
     // Its handlers use the parts above, so it ends before them.
     ends.push(() => jobs.close());
 
@@ -269,7 +290,8 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       limits,
       log,
       metrics,
-      avatar: (userId) => users.avatarSvg(userId),
+      avatar: (userId) => avatars.find(userId),
+      routes: [attachments.routes, avatars.routes],
       streams: ai,
       ...(outbox && !config.production ? { outbox: () => outbox.list() } : {}),
       health,
@@ -355,6 +377,9 @@ function healthMessage(up: boolean, degraded: boolean, draining: boolean): strin
 
 /** What requests under way get before their connections are cut. */
 const LAST_REQUESTS_MS = 2_000;
+
+/** Uploads that nobody sent are looked for this often. */
+const COLLECT_MS = 600_000;
 
 /** The parts of a call that a log line carries. */
 const lineOf = ({ operation, userId, requestId, outcome, durationMs }: CallRecord): Record<string, unknown> => ({

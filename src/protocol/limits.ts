@@ -61,6 +61,24 @@ export const LIMITS = {
   searchChats: 250,
   /** Users named in one presence request. */
   presencePerRequest: 200,
+  /** Uploads by kind: what phones make, what a voice message of an hour takes, and what a form can carry in minutes. */
+  imageBytes: 10 * MIB,
+  voiceBytes: 20 * MIB,
+  fileBytes: 50 * MIB,
+  avatarBytes: 2 * MIB,
+  /** Attachments of one user together. */
+  attachmentQuotaBytes: 1_024 * MIB,
+  /** A smaller attachment counts as this much: a row, a file and its folder have a price too. */
+  attachmentLeastBytes: 16 * KIB,
+  /** An upload that no message carries goes after this. */
+  attachmentUnusedMs: 24 * 3_600_000,
+  /** A signed address serves for so long. */
+  attachmentUrlMs: 3_600_000,
+  /** What is kept of a file's name. */
+  fileNameCharacters: 200,
+  /** What is left of a refused upload is taken for so long and so far that its sender reads the answer, then cut off. */
+  refusedBodyMs: 10_000,
+  refusedBodyBytes: 64 * MIB,
   /** `clientId`: long enough for a UUID with a prefix. */
   clientIdLength: 64,
   /** Page sizes. */
@@ -162,6 +180,8 @@ export const RATES = {
   sends: { points: 300, windowSeconds: 60 },
   search: { points: 60, windowSeconds: 60 },
   live: { points: 60, windowSeconds: 1 },
+  uploads: { points: 60, windowSeconds: 60 },
+  downloads: { points: 1_200, windowSeconds: 60 },
   ai: { points: 50, windowSeconds: 3_600 },
   anonymous: { points: 100, windowSeconds: 900 },
 } as const;

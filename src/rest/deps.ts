@@ -1,7 +1,9 @@
 /** What the REST side needs from the rest of the server. */
+import type { Readable } from 'node:stream';
+import type { Request, Response, Router } from 'express';
 import type { Limits } from '../cluster/limits.ts';
 import type { Log } from '../observability/log.ts';
-import type { Call, Contract, EventMap, Session } from '../protocol/index.ts';
+import type { Call, Contract, EventMap, RateClass, Session } from '../protocol/index.ts';
 
 export interface RestDeps {
   contract: Contract;
@@ -13,8 +15,10 @@ export interface RestDeps {
   limits: Pick<Limits, 'take'>;
   log: Log;
   metrics: RestMetrics;
-  /** A user's picture as SVG, or undefined when there is no such user. */
-  avatar: (userId: string) => Promise<string | undefined>;
+  /** A user's picture, or undefined when there is no such user. */
+  avatar: (userId: string) => Promise<Avatar | undefined>;
+  /** What features serve besides operations. */
+  routes?: readonly FeatureRoutes[];
   streams: Streams;
   /** What would have been sent by mail or phone; only off production, and only to this machine. */
   outbox?: () => unknown[];
@@ -32,6 +36,25 @@ export interface RestDeps {
   closing?: AbortSignal;
   /** Between two comments that keep an idle event stream open; 15,000 ms if not given. */
   heartbeatMs?: number;
+}
+
+/** Uploads, downloads and the like: what no operation can be. They throw faults as handlers do. */
+export type FeatureRoutes = (tools: RouteTools) => Router;
+
+/** What a feature's own routes get of this side. */
+export interface RouteTools {
+  /** The signed-in caller, who pays a point of the rate. Rejects with `unauthenticated`. */
+  session: (request: Request, response: Response, rate: RateClass) => Promise<Session>;
+  /** Sends data in the envelope. */
+  answer: (response: Response, data: unknown) => void;
+}
+
+export interface Avatar {
+  contentType: string;
+  /** Another one whenever the picture is. */
+  etag: string;
+  /** Called when somebody does not have it yet. */
+  open: () => Promise<string | Readable>;
 }
 
 export interface RestMetrics {

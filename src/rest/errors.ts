@@ -1,6 +1,6 @@
 /** The end of the road for a request: what nobody answered, and whatever was thrown on the way. */
-import type { ErrorRequestHandler, RequestHandler } from 'express';
-import { Fault, toFault } from '../protocol/index.ts';
+import type { ErrorRequestHandler, Request, RequestHandler } from 'express';
+import { Fault, LIMITS, toFault } from '../protocol/index.ts';
 import type { RestDeps } from './deps.ts';
 import { sendFault } from './envelope.ts';
 import { requestIdOf } from './request-log.ts';
@@ -23,10 +23,25 @@ export function errorBoundary(deps: Pick<RestDeps, 'log'>): ErrorRequestHandler 
       response.destroy();
       return;
     }
-    // What is left of a body that nobody reads must not keep the connection busy.
-    if (fault.code === 'too_large') response.set('Connection', 'close');
     sendFault(response, fault);
+    if (!request.complete) discardRest(request);
   };
+}
+
+/**
+ * A client that still sends may not read its answer before it is done. What is left of its body is thrown away, but not
+ * for ever.
+ */
+function discardRest(request: Request): void {
+  const cut = (): void => void request.socket.destroy();
+  const timer = setTimeout(cut, LIMITS.refusedBodyMs).unref();
+  let bytes = 0;
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > LIMITS.refusedBodyBytes) cut();
+  });
+  request.once('close', () => clearTimeout(timer));
+  request.resume();
 }
 
 /** Express and its body parser throw errors with a `status` and a `type`; their messages may quote the request. */

@@ -6,6 +6,7 @@ import { sendAnswer } from './envelope.ts';
 import { createEventStreams } from './event-stream.ts';
 import { bearerOf, inputOf, jsonBody } from './input.ts';
 import { requestIdOf } from './request-log.ts';
+import { originOf, requireSession } from './session.ts';
 import { twinsOf, takesBody, type Twin } from './twins.ts';
 
 type Deps = Pick<
@@ -43,8 +44,7 @@ export function bindOperations(app: Express, deps: Deps): void {
 
   app.get('/api/streams/:streamId', async (request, response, next) => {
     if (request.method === 'HEAD') return next();
-    const session = await requireSession(request, deps);
-    deps.limits.take('reads', session.userId);
+    const session = await requireSession(request, response, 'reads', deps);
     const streamId = Id.safeParse(request.params.streamId).data;
     if (streamId === undefined) throw new Fault('not_found', 'There is no such stream');
     await follow(response, streamId, session.userId, offsetOf(request, streamId));
@@ -69,22 +69,6 @@ async function sessionFor(twin: Twin, request: Request, deps: Deps): Promise<Ses
     throw error;
   }
 }
-
-async function requireSession(request: Request, deps: Deps): Promise<Session> {
-  const token = bearerOf(request);
-  try {
-    if (token === undefined) throw new Fault('unauthenticated', 'Sign in first');
-    return await deps.authenticate(token);
-  } catch (error) {
-    deps.limits.take('anonymous', originOf(request).ip);
-    throw error;
-  }
-}
-
-const originOf = (request: Request): Caller['origin'] => ({
-  ip: request.ip ?? '',
-  userAgent: (request.headers['user-agent'] ?? '').slice(0, 256),
-});
 
 function callerOf(request: Request, response: Response, session: Session | undefined): Caller {
   response.locals['userId'] = session?.userId;

@@ -4,12 +4,14 @@ import cors from 'cors';
 import express, { type Express } from 'express';
 import helmet from 'helmet';
 import { bindAvatar } from './avatar.ts';
-import type { RestDeps } from './deps.ts';
+import type { RestDeps, RouteTools } from './deps.ts';
 import { bindDocuments } from './documents.ts';
+import { sendAnswer } from './envelope.ts';
 import { errorBoundary, nothingHere } from './errors.ts';
 import { bindOperations } from './operations.ts';
 import { bindProbes } from './probes.ts';
 import { requestLog } from './request-log.ts';
+import { requireSession } from './session.ts';
 
 /** Builds the app; it listens on nothing and owns nothing but the open event streams, which end with `deps.closing`. */
 export function createRest(deps: RestDeps): Express {
@@ -36,8 +38,8 @@ export function createRest(deps: RestDeps): Express {
     cors({
       origin: (origin, decide) => decide(null, origin === undefined || deps.allowedOrigins(origin)),
       methods: ['GET', 'POST', 'PUT', 'DELETE'],
-      allowedHeaders: ['Authorization', 'Content-Type', 'Last-Event-ID', 'X-Request-Id'],
-      exposedHeaders: ['Retry-After', 'X-Request-Id'],
+      allowedHeaders: ['Authorization', 'Content-Type', 'Last-Event-ID', 'Range', 'X-Request-Id'],
+      exposedHeaders: ['Content-Disposition', 'Content-Range', 'ETag', 'Retry-After', 'X-Request-Id'],
       maxAge: 600,
     }),
   );
@@ -52,6 +54,11 @@ export function createRest(deps: RestDeps): Express {
   bindProbes(app, deps);
   bindAvatar(app, deps);
   bindDocuments(app, deps);
+  const tools: RouteTools = {
+    session: (request, response, rate) => requireSession(request, response, rate, deps),
+    answer: (response, data) => sendAnswer(response, { ok: true, data }),
+  };
+  for (const routes of deps.routes ?? []) app.use(routes(tools));
   bindOperations(app, deps);
   app.use(nothingHere);
   app.use(errorBoundary(deps));

@@ -222,7 +222,14 @@ export async function startApp(overrides: Partial<RestDeps> = {}): Promise<TestA
     limits,
     log,
     metrics: { httpRequest: (request) => requests.push(request) },
-    avatar: async (userId) => (userId === USER ? '<svg xmlns="http://www.w3.org/2000/svg"/>' : undefined),
+    avatar: async (userId) =>
+      userId === USER
+        ? {
+            contentType: 'image/svg+xml; charset=utf-8',
+            etag: 'first',
+            open: async () => '<svg xmlns="http://www.w3.org/2000/svg"/>',
+          }
+        : undefined,
     streams: stream,
     outbox: () => [{ to: '+14155550100', text: 'Your code is 123456' }],
     health: async () => ({ status: 'ok', message: 'All is well', timestamp: new Date().toISOString(), parts: {} }),

@@ -18,6 +18,7 @@ import { createPasswords } from './passwords.ts';
 import { createSessionStore } from './session-store.ts';
 
 export { asSessionRevoked, SessionRevoked } from './revocation.ts';
+export { deriveKey, keyedHash, sameHash } from './secrets.ts';
 export type { Outbox, OutboxMessage, OtpProviderOptions } from './otp-provider.ts';
 
 export interface AuthDeps {

@@ -14,6 +14,7 @@ import {
 } from './model.ts';
 import { searchKeysOf, searchUsers } from './search.ts';
 
+export { createAvatars, type Avatars } from './avatars.ts';
 export { profileOf, publicUser } from './model.ts';
 
 export interface NewUser {

@@ -17,6 +17,8 @@ export interface UserRecord {
   searchKeys: string[];
   /** False for those whom phone number and e-mail address must not find. */
   findable?: boolean;
+  /** Of the picture that was uploaded last; without one there is a generated picture. */
+  avatarVersion?: string;
   createdAt: Date;
   updatedAt: Date;
 }
@@ -37,6 +39,7 @@ export function createUserModel(connection: Connection): Model<UserRecord> {
       password: { type: String, select: false },
       searchKeys: { type: [String], required: true },
       findable: Boolean,
+      avatarVersion: String,
       createdAt: { type: Date, required: true },
       updatedAt: { type: Date, required: true },
     },
@@ -52,7 +55,9 @@ export function createUserModel(connection: Connection): Model<UserRecord> {
   return connection.model<UserRecord>('User', schema, 'users');
 }
 
-export const avatarUrlOf = (userId: string): string => `/api/users/${userId}/avatar`;
+/** With the version in it, a new picture is seen at once wherever the old one is cached. */
+export const avatarUrlOf = (userId: string, version?: string): string =>
+  `/api/users/${userId}/avatar${version === undefined ? '' : `?v=${version}`}`;
 
 /** What everybody may see. */
 export function publicUser(record: PublicRecord): User {
@@ -61,7 +66,7 @@ export function publicUser(record: PublicRecord): User {
     id,
     name: record.name,
     ...(record.username === undefined ? {} : { username: record.username }),
-    avatarUrl: avatarUrlOf(id),
+    avatarUrl: avatarUrlOf(id, record.avatarVersion),
   };
 }
 

@@ -1,0 +1,7 @@
+/** Files that come by HTTP: received as a stream, looked into where it is safe, never believed. */
+export { isImageType, TYPE_BYTES } from './image-types.ts';
+export { MediaInspector } from './media-inspector.ts';
+export type { Picture } from './media-worker.ts';
+export { atMost, receiveFile, tooLarge, type Fields, type FileReceiver, type IncomingFile } from './receive-file.ts';
+export { withHead, type WithHead } from './with-head.ts';
+export type { Recording } from './webm.ts';
