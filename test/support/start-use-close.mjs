@@ -17,6 +17,14 @@ const response = await fetch(`${server.url}/api/auth/register`, {
   body: JSON.stringify({ email: 'ada@example.com', password: 'plankalkul ada', name: 'Ada' }),
 });
 const { accessToken, user } = await response.json();
+const form = new FormData();
+form.append('file', new Blob(['words']), 'words.txt');
+const upload = await fetch(`${server.url}/api/attachments`, {
+  method: 'POST',
+  headers: { authorization: `Bearer ${accessToken}`, connection: 'close' },
+  body: form,
+});
+if (!upload.ok) throw new Error(await upload.text());
 const socket = io(server.url, { auth: { token: accessToken }, reconnection: false });
 await once(socket, 'hello');
 const { data } = await socket.emitWithAck('ai:prompt', { content: 'count to 5000' });

@@ -14,9 +14,9 @@ import type { SignedUrls } from './signed-urls.ts';
 /** What the REST side lends to a feature's own routes. */
 export interface RouteTools {
   /** The signed-in caller, who pays a point of the rate. Rejects with `unauthenticated`. */
-  session(request: Request, response: Response, rate: RateClass): Promise<Session>;
+  session: (request: Request, response: Response, rate: RateClass) => Promise<Session>;
   /** Sends data in the envelope. */
-  answer(response: Response, data: unknown): void;
+  answer: (response: Response, data: unknown) => void;
 }
 
 export interface AttachmentRoutesDeps {

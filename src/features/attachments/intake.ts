@@ -4,7 +4,15 @@ import { buffer } from 'node:stream/consumers';
 import type { Types } from 'mongoose';
 import { Fault, LIMITS } from '../../protocol/index.ts';
 import type { Blobs } from '../../storage/blobs/index.ts';
-import { atMost, isImageType, tooLarge, TYPE_BYTES, withHead, type IncomingFile, type MediaInspector } from '../uploads/index.ts';
+import {
+  atMost,
+  isImageType,
+  tooLarge,
+  TYPE_BYTES,
+  withHead,
+  type IncomingFile,
+  type MediaInspector,
+} from '../uploads/index.ts';
 import type { AttachmentStore } from './attachment-store.ts';
 import { blobKeyOf, type AttachmentFacts, type AttachmentKind, type StoredAttachment } from './model.ts';
 
@@ -140,5 +148,7 @@ const soundTypeOf = (type: string): string =>
 const notOf = (kind: 'image' | 'voice'): Fault =>
   new Fault(
     'unsupported',
-    kind === 'image' ? 'An image is a PNG, JPEG, GIF, WebP or AVIF file' : 'A voice message is a sound file that can be read',
+    kind === 'image'
+      ? 'An image is a PNG, JPEG, GIF, WebP or AVIF file'
+      : 'A voice message is a sound file that can be read',
   );

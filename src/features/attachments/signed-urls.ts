@@ -23,8 +23,6 @@ export function createSignedUrls(secret: string, now: () => number): SignedUrls 
       };
     },
     isGood: (id, { expires, signature }) =>
-      /^\d{1,12}$/.test(expires) &&
-      Number(expires) * 1_000 > now() &&
-      sameHash(signature, keyedHash(key, id, expires)),
+      /^\d{1,12}$/.test(expires) && Number(expires) * 1_000 > now() && sameHash(signature, keyedHash(key, id, expires)),
   };
 }

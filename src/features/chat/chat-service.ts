@@ -11,7 +11,7 @@ import { toMessage, type ViewAttachment } from './entry.ts';
 import type { MemberChanges } from './member-changes.ts';
 import type { Memberships } from './memberships.ts';
 import type { AttachmentInfo, ChatModels, ChatRecord, MessageEntry } from './model.ts';
-import { checkKinds, checkReferences, checkType } from './new-message.ts';
+import { checkReferences, checkType, kindOf } from './new-message.ts';
 import type { ChatNotice } from './notices.ts';
 import type { BlockedBetween, PrivateChats } from './private-chats.ts';
 import { searchWordsOf } from './search-words.ts';
@@ -61,13 +61,13 @@ export interface NewChat {
 /** What chats need of uploads; `attachments` implements it. */
 export interface AttachmentPort {
   /**
-   * Claims the user's uploads for a message. Rejects when one is not theirs or belongs to another message; the same
-   * message may claim again.
+   * Claims the user's uploads for a message. Rejects when one is not theirs, belongs to another message, or is not of the
+   * kind; the same message may claim again.
    */
   claim(
     userId: string,
     attachmentIds: readonly string[],
-    use: { chatId: string; messageId: string },
+    use: { chatId: string; messageId: string; kind?: AttachmentInfo['kind'] },
   ): Promise<AttachmentInfo[]>;
   /** Signs fresh addresses. */
   view: ViewAttachment;
@@ -163,11 +163,14 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
       await checkReferences(parts, deps);
     }
     const _id = messageIdOf(message, parts.attachmentIds.length > 0);
-    const files =
-      userId !== undefined && parts.attachmentIds.length > 0
-        ? await attachments.claim(userId, parts.attachmentIds, { chatId, messageId: _id.toHexString() })
-        : [];
-    checkKinds(type, files);
+    let files: AttachmentInfo[] = [];
+    if (userId !== undefined && parts.attachmentIds.length > 0) {
+      // A message that is there has all it needs; one that has been deleted since could claim nothing any more.
+      const first = await log.message(new Types.ObjectId(chatId), _id);
+      if (first) return toMessage(first, attachments.view);
+      const messageId = _id.toHexString();
+      files = await attachments.claim(userId, parts.attachmentIds, { chatId, messageId, ...kindOf(type) });
+    }
     if (userId !== undefined) memberships.assertStaying(chatId, userId);
     const { metadata, replyTo, threadRoot, mentions } = message;
     const words = searchWordsOf(type, content);

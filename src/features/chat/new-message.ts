@@ -25,11 +25,9 @@ export function checkType({ type, content, attachmentIds }: Parts): void {
   if (type === 'text' && content === '' && attachmentIds.length === 0) throw wrong('content', 'must not be empty');
 }
 
-/** Attachments of a message of type image, file or voice are of that kind; beside a text any are fine. */
-export function checkKinds(type: MessageTypeName, attachments: readonly AttachmentInfo[]): void {
-  if (type !== 'image' && type !== 'voice') return;
-  if (attachments.some(({ kind }) => kind !== type)) throw wrong('attachmentIds', `must all be of kind ${type}`);
-}
+/** Attachments of a message of type image or voice are of that kind; beside others any are fine. */
+export const kindOf = (type: MessageTypeName): { kind?: AttachmentInfo['kind'] } =>
+  type === 'image' || type === 'voice' ? { kind: type } : {};
 
 /** Rejects with `invalid` what refers to messages or people that are not in the chat. */
 export async function checkReferences(

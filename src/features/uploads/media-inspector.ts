@@ -104,7 +104,9 @@ export class MediaInspector {
     thread.once('error', onError).once('exit', onExit);
     try {
       const answered = once(thread, 'message', { signal: ended.signal });
-      thread.postMessage(job);
+      // A copy of just these bytes: what shares their memory with others does not go along.
+      const bytes = new Uint8Array(job.bytes);
+      thread.postMessage({ ...job, bytes }, [bytes.buffer]);
       const [{ facts }] = (await answered) as [Exclude<MediaMessage, string>];
       return facts;
     } catch (error) {

@@ -57,7 +57,11 @@ async function readSound(bytes: Uint8Array, mime: string): Promise<Recording | u
   if (container === 'mp4' || container === 'x-m4a') return readMp4(bytes);
   // Heavy, and only for formats that recorders of browsers do not write.
   const { parseBuffer } = await import('music-metadata');
-  const { format } = await parseBuffer(bytes, { mimeType: mime, size: bytes.length }, { duration: true, skipCovers: true });
+  const { format } = await parseBuffer(
+    bytes,
+    { mimeType: mime, size: bytes.length },
+    { duration: true, skipCovers: true },
+  );
   const seconds = format.duration ?? 0;
   return {
     hasAudio: format.hasAudio ?? false,

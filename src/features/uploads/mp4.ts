@@ -110,7 +110,7 @@ function runTicks(view: DataView, start: number, end: number, sampleTicks: numbe
 }
 
 function* boxes(view: DataView, from: number, to: number): Generator<Box> {
-  for (let at = from; at + 8 <= to; ) {
+  for (let at = from; at + 8 <= to;) {
     const type = text(view, at + 4);
     let size = view.getUint32(at);
     let start = at + 8;

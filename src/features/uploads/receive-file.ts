@@ -41,9 +41,9 @@ export interface FileReceiver<Stored> {
   /** The largest file that may come; `store` may know a lower limit. */
   maxBytes: number;
   /** Reads the content to its end, or rejects and leaves nothing. */
-  store(file: IncomingFile): Promise<Stored>;
+  store: (file: IncomingFile) => Promise<Stored>;
   /** Removes what `store` has made: the form has failed after it. */
-  discard(stored: Stored): Promise<void>;
+  discard: (stored: Stored) => Promise<void>;
 }
 
 /**
@@ -57,7 +57,7 @@ export async function receiveFile<Stored>(
 ): Promise<{ stored: Stored; fields: Fields }> {
   if (!request.is('multipart/form-data')) throw new Fault('unsupported', 'Send the file as multipart/form-data');
   const gone = new AbortController();
-  const form = withResolvers<void>();
+  const form = withResolvers();
   let stored: { result: Stored } | undefined;
   let isOver = false;
 
@@ -66,6 +66,8 @@ export async function receiveFile<Stored>(
     stored = undefined;
     if (dropped) await discard(dropped.result);
   };
+  // Here a bug of the storing side, too, rejects: thrown into the parser it would end the process.
+  const keep = async (file: IncomingFile): Promise<Stored> => store(file);
   const onClose = (): void => {
     if (!request.complete) gone.abort(new Error('The client is gone'));
   };
@@ -78,12 +80,13 @@ export async function receiveFile<Stored>(
     _handleFile(_request, file, done) {
       const incoming = {
         name: fileNameOf(file.originalname),
-        content: file.stream,
+        // A store that gives up must not destroy it: to multer that would be a broken form.
+        content: { [Symbol.asyncIterator]: () => file.stream.iterator({ destroyOnReturn: false }) },
         fields: fieldsOf(request),
         formBytes: declaredBytes(request),
         signal: gone.signal,
       };
-      store(incoming).then(
+      keep(incoming).then(
         (result) => {
           stored = { result };
           if (isOver) drop().then(() => done(null, {}), done);
@@ -91,7 +94,7 @@ export async function receiveFile<Stored>(
         },
         (error: unknown) => {
           // At once: multer waits until the client has sent everything. A file cut short is the form's fault.
-          if (file.stream.errored === null) form.reject(error);
+          if (error !== file.stream.errored) form.reject(error);
           done(error);
         },
       );
@@ -108,7 +111,7 @@ export async function receiveFile<Stored>(
     });
     await form.promise;
     if (!stored) throw wrongForm('must be one file');
-    return { stored: (stored as { result: Stored }).result, fields: fieldsOf(request) };
+    return { stored: stored.result, fields: fieldsOf(request) };
   } catch (error) {
     isOver = true;
     await drop();

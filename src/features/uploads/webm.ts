@@ -25,7 +25,7 @@ export function readWebm(bytes: Uint8Array): Recording {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let [nsPerTick, cluster, last, duration] = [1_000_000, 0, 0, 0];
   const tracks = new Set<number>();
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const id = readNumber(bytes, at, true);
     const size = id && readNumber(bytes, id.end, false);
     if (!id || !size) break;

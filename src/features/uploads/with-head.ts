@@ -9,7 +9,7 @@ export interface WithHead {
 export async function withHead(source: AsyncIterable<Uint8Array>, bytes: number): Promise<WithHead> {
   const iterator = source[Symbol.asyncIterator]();
   const chunks: Uint8Array[] = [];
-  for (let length = 0; length < bytes; ) {
+  for (let length = 0; length < bytes;) {
     const next = await iterator.next();
     if (next.done) break;
     chunks.push(next.value);

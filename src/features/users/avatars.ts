@@ -21,8 +21,8 @@ export interface Avatar {
 
 /** What the REST side lends to a feature's own routes. */
 interface RouteTools {
-  session(request: Request, response: Response, rate: RateClass): Promise<Session>;
-  answer(response: Response, data: unknown): void;
+  session: (request: Request, response: Response, rate: RateClass) => Promise<Session>;
+  answer: (response: Response, data: unknown) => void;
 }
 
 export interface Avatars {

@@ -193,7 +193,7 @@ function otherOf(route: OtherRoute): OpenApiOperation {
     tags: [route.tag],
     summary: route.summary,
     description: route.doc,
-    security: route.isUser ? BEARER : [],
+    security: route.isUser === undefined ? [] : route.isUser === true ? BEARER : [{}, ...BEARER],
     ...(route.parameters
       ? {
           parameters: route.parameters.map(({ name, in: place, doc }) =>
@@ -201,6 +201,7 @@ function otherOf(route: OtherRoute): OpenApiOperation {
           ),
         }
       : {}),
+    ...(route.form ? { requestBody: formBodyOf(route.form) } : {}),
     responses: {
       ...Object.fromEntries(
         route.answers.map(({ status, contentType, doc }) => [
@@ -211,4 +212,18 @@ function otherOf(route: OtherRoute): OpenApiOperation {
       ...ERROR,
     },
   };
+}
+
+function formBodyOf(form: NonNullable<OtherRoute['form']>): NonNullable<OpenApiOperation['requestBody']> {
+  const schema: JsonSchema = {
+    type: 'object',
+    properties: Object.fromEntries(
+      form.map(({ name, isFile, doc }) => [
+        name,
+        { type: 'string', ...(isFile ? { format: 'binary' } : {}), description: doc },
+      ]),
+    ),
+    required: form.filter(({ isRequired }) => isRequired).map(({ name }) => name),
+  };
+  return { required: true, content: { 'multipart/form-data': { schema } } };
 }

@@ -2,15 +2,17 @@
 
 export interface OtherRoute {
   id: string;
-  method: 'get';
+  method: 'get' | 'post' | 'delete';
   /** OpenAPI path, as `/api/streams/{streamId}`. */
   path: string;
   tag: string;
   summary: string;
   doc: string;
   parameters?: { name: string; in: 'path' | 'query' | 'header'; doc: string }[];
-  /** Needs an access token. */
-  isUser?: true;
+  /** Needs an access token; `or-signed`: unless the address is signed. */
+  isUser?: true | 'or-signed';
+  /** The fields of a multipart form. */
+  form?: { name: string; isFile?: true; isRequired?: true; doc: string }[];
   answers: { status: number; contentType?: string; doc: string }[];
 }
 
@@ -36,6 +38,62 @@ export const OTHER_ROUTES: OtherRoute[] = [
     ],
   },
   {
+    id: 'attachment:upload',
+    method: 'post',
+    path: '/api/attachments',
+    tag: 'attachment',
+    summary: 'Upload an attachment',
+    doc: 'Data: `{ attachmentId, kind, mime, sizeBytes, name, width?, height?, durationMs?, url, urlExpiresAt }`. Send it with `message:send { attachmentIds }`.',
+    parameters: [{ name: 'kind', in: 'query', doc: 'As the form field, which it wins over' }],
+    form: [
+      { name: 'kind', doc: 'image, voice or file; what it is to be' },
+      { name: 'file', isFile: true, isRequired: true, doc: 'The file' },
+    ],
+    isUser: true,
+    answers: [{ status: 200, contentType: json, doc: 'Stored' }],
+  },
+  {
+    id: 'attachment:download',
+    method: 'get',
+    path: '/api/attachments/{id}',
+    tag: 'attachment',
+    summary: 'Download an attachment',
+    doc: 'By bearer token, or as the signed `url` that a message carries. Takes `Range`, `If-Range` and `If-None-Match`.',
+    parameters: [
+      { name: 'id', in: 'path', doc: 'The attachment' },
+      { name: 'expires', in: 'query', doc: 'Of a signed address' },
+      { name: 'signature', in: 'query', doc: 'Of a signed address' },
+    ],
+    isUser: 'or-signed',
+    answers: [
+      { status: 200, contentType: '*/*', doc: 'The content' },
+      { status: 206, contentType: '*/*', doc: 'The range that was asked for' },
+      { status: 304, doc: 'The caller has it' },
+      { status: 416, doc: 'The range does not lie within it' },
+    ],
+  },
+  {
+    id: 'user:upload-avatar',
+    method: 'post',
+    path: '/api/users/avatar',
+    tag: 'user',
+    summary: "Upload the caller's picture",
+    doc: 'Data: `{ user }`, the profile with its new `avatarUrl`.',
+    form: [{ name: 'file', isFile: true, isRequired: true, doc: 'An image' }],
+    isUser: true,
+    answers: [{ status: 200, contentType: json, doc: 'Shown from now on' }],
+  },
+  {
+    id: 'user:remove-avatar',
+    method: 'delete',
+    path: '/api/users/avatar',
+    tag: 'user',
+    summary: "Remove the caller's picture",
+    doc: 'Data: `{ user }`. There is a drawn picture again.',
+    isUser: true,
+    answers: [{ status: 200, contentType: json, doc: 'Removed, or there was none' }],
+  },
+  {
     id: 'user:avatar',
     method: 'get',
     path: '/api/users/{id}/avatar',
@@ -43,7 +101,7 @@ export const OTHER_ROUTES: OtherRoute[] = [
     summary: "A user's picture",
     doc: 'Needs no token and may be shown by any page; carries an ETag.',
     parameters: [{ name: 'id', in: 'path', doc: 'The user' }],
-    answers: [{ status: 200, contentType: 'image/svg+xml', doc: 'The picture' }],
+    answers: [{ status: 200, contentType: 'image/*', doc: 'The picture: uploaded, else drawn' }],
   },
   {
     id: 'server:health',

@@ -57,7 +57,7 @@ function article(method: string, path: string, operation: OpenApiOperation, name
       required: parameter.required ? [parameter.name] : [],
     }).map((field) => ({ ...field, note: [`in the ${parameter.in}`, field.note].filter(Boolean).join('; ') })),
   );
-  const body = requestBody?.content['application/json']?.schema;
+  const body = Object.values(requestBody?.content ?? {})[0]?.schema;
   const fields = [...inputs, ...(body ? fieldsOf(body) : [])];
   const caller = security.some((scheme) => 'bearer' in scheme) ? 'bearer token' : 'no token';
   const data = dataOf(operation);

@@ -60,7 +60,10 @@ export function protocolMarkdown(contract: Contract, events: EventMap, version: 
     '## Other routes',
     table(
       ['route', 'does'],
-      OTHER_ROUTES.map((route) => [`\`GET ${route.path}\``, `${route.summary}. ${route.doc}`]),
+      OTHER_ROUTES.map((route) => [
+        `\`${route.method.toUpperCase()} ${route.path}\``,
+        `${route.summary}. ${route.doc}`,
+      ]),
     ),
   ];
   return `${parts.join('\n\n')}\n`;

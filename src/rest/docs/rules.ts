@@ -12,6 +12,7 @@ export interface RuleGroup {
 const seconds = (ms: number): string => `${ms / 1_000} s`;
 const kib = (bytes: number): string => `${bytes / 1_024} KiB`;
 const mib = (bytes: number): string => `${bytes / 1_048_576} MiB`;
+const hours = (ms: number): string => `${ms / 3_600_000} h`;
 
 export const RULES: RuleGroup[] = [
   {
@@ -157,6 +158,29 @@ export const RULES: RuleGroup[] = [
         'Between people of whom one blocked the other a private chat takes no messages, and neither sees the other type in any chat.',
       'CH-37':
         'What a server that died has left half done (a change that no message shows yet, a membership that no row shows yet) is finished by whoever meets it next.',
+    },
+  },
+  {
+    title: 'Attachments and pictures',
+    rules: {
+      'AT-1':
+        'An upload is one file, in the field `file` of a multipart form, with a bearer token. What it is is told by its content alone; its name is kept as a name, without path and hidden characters.',
+      'AT-2': `The form field or query parameter \`kind\` says what it is to be: \`image\` (PNG, JPEG, GIF, WebP, AVIF; at most ${mib(LIMITS.imageBytes)}), \`voice\` (sound; ${mib(LIMITS.voiceBytes)}) or \`file\` (anything; ${mib(LIMITS.fileBytes)}); without it a picture is an image, anything else a file. Another type is \`unsupported\`, more is \`too_large\`.`,
+      'AT-3':
+        'A malformed form, or one with no file or several, is `invalid`. Of an upload that is refused or broken off nothing is kept.',
+      'AT-4': `The attachments of one user take at most ${mib(LIMITS.attachmentQuotaBytes)} together, each at least ${kib(LIMITS.attachmentLeastBytes)}; beyond it is \`quota_exceeded\`.`,
+      'AT-5':
+        'An image has the width and height in which it is shown; a voice message its length, where the content tells it.',
+      'AT-6':
+        'An attachment can be read by its uploader until it is sent, then by the members of its chat; for anybody else it is `not_found`.',
+      'AT-7': `The \`url\` that a message carries serves without a token until \`urlExpiresAt\`, at most ${hours(LIMITS.attachmentUrlMs)}; any other is \`unauthenticated\`. The log never has it.`,
+      'AT-8': 'Downloads know single ranges (206, 416), `If-Range`, `HEAD`, and an ETag (304).',
+      'AT-9':
+        'Nothing that was uploaded can run or be shown as a document: files come as attachments, documents as bytes of unknown type, everything with `nosniff` and a policy that allows nothing.',
+      'AT-10':
+        "A message takes its sender's own uploads, each only once; its retry takes the same again. Those of a message of type image or voice are of that kind.",
+      'AT-11': `An upload that no message carries within ${hours(LIMITS.attachmentUnusedMs)} goes; those of a deleted message, chat or account go with it.`,
+      'AT-12': `A user's picture can be replaced by an image of at most ${mib(LIMITS.avatarBytes)}, and taken back.`,
     },
   },
   {
