@@ -3,6 +3,7 @@
  * disconnect the application hears exactly what it missed: from the first `ready` on, every event of a chat once and
  * in order.
  */
+import { LIMITS } from '../protocol/limits.ts';
 import { AtelierError } from './atelier-error.ts';
 import { createChats } from './chats.ts';
 import { createConnection, type SocketSettings, type TokenReason, type TokenSource } from './connection.ts';
@@ -18,10 +19,14 @@ import {
   type OperationName,
   type OperationOutput,
 } from './operations.ts';
+import { createOutbox, type Outbox } from './outbox.ts';
+import { memoryStorage, type OutboxStorage } from './outbox-storage.ts';
+import { createPresences, type PresenceStore } from './presence.ts';
 import { createRequests, type CallOptions } from './requests.ts';
 import { createStanding } from './standing.ts';
 import { createStreams } from './streams.ts';
 import { TIMINGS, type Timings } from './timings.ts';
+import { createTypings, type TypingState } from './typing.ts';
 import { createUnread, type Unread } from './unread.ts';
 
 export interface ConnectOptions {
@@ -36,6 +41,8 @@ export interface ConnectOptions {
   retryForMs?: number;
   /** `false`: events as the server sends them, nothing missed is asked for. */
   autoResume?: boolean;
+  /** Where the outbox keeps what the server has not acknowledged: in memory by default, `webStorage(localStorage)` survives a reload. */
+  outboxStorage?: OutboxStorage;
   /** Shorter waits for tests. */
   timings?: Partial<Timings>;
 }
@@ -56,7 +63,12 @@ export interface AtelierClient {
    * answer came, by default for 30 s. A missing `clientId` is made.
    */
   call<K extends OperationName>(name: K, input: OperationInput<K>, options?: CallOptions): Promise<OperationOutput<K>>;
-  /** Short for `call('message:send', …)`. */
+  /** Whom the application wants to see. */
+  readonly presence: PresenceStore;
+  readonly typing: TypingState;
+  /** Sends messages that must outlast a connection, and a page. */
+  readonly outbox: Outbox;
+  /** Short for `call('message:send', …)`: one try that ends. `outbox.send` goes on. */
   send(
     chatId: string,
     content: string,
@@ -88,6 +100,7 @@ export function connect(options: ConnectOptions): AtelierClient {
   const events = new Emitter<ClientEvents>();
   const emit = <K extends keyof ClientEvents>(name: K, data: ClientEvents[K]): void => {
     unread.onEvent(name, data);
+    if (resumes && name === 'message:created') typing.onMessage((data as ClientEvents['message:created']).message);
     events.emit(name, data);
   };
   let { token } = options;
@@ -107,8 +120,17 @@ export function connect(options: ConnectOptions): AtelierClient {
 
   const chats = createChats({ emit, timings });
   const streams = createStreams({ emit });
-  const standing = createStanding({
+  const presence = createPresences({ emit });
+  const typing = createTypings({
     emit,
+    me: () => hello?.userId,
+    tell(name, chatId) {
+      if (state !== 'ready') return false;
+      requests.call(name, { chatId }, { timeoutMs: LIMITS.typingThrottleMs }).catch(() => undefined);
+      return true;
+    },
+  });
+  const standing = createStanding({
     onJoined({ chat, head, streams: running }) {
       if (!resumes) return;
       chats.onJoined(chat.id, head);
@@ -134,6 +156,10 @@ export function connect(options: ConnectOptions): AtelierClient {
       if (name === 'message:send') {
         const { chatId } = input as OperationInput<'message:send'>;
         chats.onHead(chatId, (data as OperationOutput<'message:send'>).rev);
+        typing.onSent(chatId);
+      } else if (name === 'presence:watch') {
+        const { userIds } = input as OperationInput<'presence:watch'>;
+        presence.onAnswer(userIds, data as OperationOutput<'presence:watch'>);
       } else if (name === 'chat:create') {
         chats.onMade((data as OperationOutput<'chat:create'>).chat);
       } else if (name === 'ai:prompt') {
@@ -145,6 +171,14 @@ export function connect(options: ConnectOptions): AtelierClient {
     retryForMs,
   });
 
+  const outbox = createOutbox({
+    storage: options.outboxStorage ?? memoryStorage(),
+    call: async (input, signal) =>
+      (await requests.call('message:send', input, { signal })) as OperationOutput<'message:send'>,
+    emit,
+    timings,
+  });
+
   const onHello = (greeting: Hello): void => {
     hello = greeting;
     const mine = createLink({ send: connection.send, requestTimeoutMs, timings, onBroken: close });
@@ -153,12 +187,14 @@ export function connect(options: ConnectOptions): AtelierClient {
     if (resumes) {
       standing.up(mine);
       unread.up(mine);
+      presence.up(mine);
       streams.up(mine);
     }
     const open = (): void => {
       wasReady = true;
       requests.up();
       setState('ready');
+      outbox.up(greeting.userId);
     };
     // At first the places of the chats are read before anything else, so that what the application reads then
     // covers all that comes before the first event.
@@ -174,6 +210,8 @@ export function connect(options: ConnectOptions): AtelierClient {
     link?.end();
     link = undefined;
     chats.down();
+    presence.down();
+    typing.down();
     streams.down();
     requests.down();
     setState(wasReady ? 'reconnecting' : 'connecting');
@@ -197,7 +235,8 @@ export function connect(options: ConnectOptions): AtelierClient {
     'chat:members-changed': (event) => chats.onLogged('chat:members-changed', event),
     'chat:created': chats.onCreated,
     'chat:deleted': chats.onDeleted,
-    'presence:changed': standing.onPresence,
+    'presence:changed': presence.onChanged,
+    'typing:changed': typing.onChanged,
     'ai:started': streams.onStarted,
     'ai:delta': streams.onDelta,
     'ai:finished': (finished) => streams.onEnd(finished.streamId, { finished }),
@@ -222,8 +261,11 @@ export function connect(options: ConnectOptions): AtelierClient {
     link?.end();
     link = undefined;
     chats.down();
+    presence.down();
     streams.down();
     streams.close(closed);
+    typing.close();
+    outbox.close();
     requests.close(closed);
     setState('closed', error);
     events.clear(closed);
@@ -260,6 +302,9 @@ export function connect(options: ConnectOptions): AtelierClient {
     send(chatId, content, more = {}) {
       return this.call('message:send', { ...more, chatId, content });
     },
+    presence,
+    typing,
+    outbox,
     streamText: (streamId) => streams.read(streamId),
     on: (name, listener) => events.on(name, listener),
     once: (name, predicate = () => true, { timeoutMs = 10_000 } = {}) => events.once(name, predicate, timeoutMs),

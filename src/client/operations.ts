@@ -1,6 +1,7 @@
 /** What the server offers, as types, and which operations may be sent twice. Nothing of the server is loaded. */
 import type { AtelierContract, AtelierEvents } from '../features/registry.ts';
 import type { EventData, Input, Output } from '../protocol/operation.ts';
+import type { OutboxEvents } from './outbox.ts';
 
 /** Operations that a signed-in socket can call. */
 export type OperationName = {
@@ -33,7 +34,7 @@ export type Message = ServerEvent<'message:created'>['message'];
 type Finished = ServerEvent<'ai:finished'>;
 
 /** What `client.on` hears: the server's events, in order and without gaps where they have positions, and the SDK's own. */
-export interface ClientEvents extends Omit<ServerEvents, 'ai:finished'> {
+export interface ClientEvents extends Omit<ServerEvents, 'ai:finished'>, OutboxEvents {
   /** `usage` and `stopReason` are missing when the answer ended while the client was away. */
   'ai:finished': Pick<Finished, 'streamId' | 'message'> & Partial<Pick<Finished, 'usage' | 'stopReason'>>;
   /** Events up to `position` (a rev) will not come: read the chat again with `message:list`. */
@@ -112,7 +113,7 @@ export function withClientId(name: string, input: object): object {
 }
 
 /** 128 random bits. `crypto.randomUUID` does not exist on pages without TLS. */
-function makeClientId(): string {
+export function makeClientId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -14,7 +14,7 @@ export const Presence = z
   .meta({ id: 'Presence' });
 export type Presence = z.output<typeof Presence>;
 
-const who = z.strictObject({ userIds: z.array(Id).min(1).max(LIMITS.presencePerRequest) });
+const userIds = z.array(Id).max(LIMITS.presencePerRequest);
 
 export const presenceContract = {
   'presence:set': operation({
@@ -26,19 +26,19 @@ export const presenceContract = {
     doc: 'How this connection shows. The user shows as the most present of all connections: busy, else online, else away.',
   }),
   'presence:get': operation({
-    input: who,
+    input: z.strictObject({ userIds: userIds.min(1) }),
     output: z.object({ items: z.array(Presence) }),
     auth: 'user',
     rate: 'reads',
-    doc: 'Presence of users who share a chat with the caller; others are left out.',
+    doc: 'Presence of users who share a chat with the caller and between whom no block stands; others are left out.',
   }),
   'presence:watch': operation({
-    input: who,
+    input: z.strictObject({ userIds }),
     output: z.object({ items: z.array(Presence) }),
     auth: 'user',
     rate: 'reads',
     orderKey: () => 'presence',
-    doc: 'As presence:get; from now on presence:changed tells this socket of their changes. Replaces what the socket watched before.',
+    doc: 'As presence:get; from now on presence:changed tells this socket of their changes. Replaces what the socket watched before; an empty list ends it.',
   }),
 };
 

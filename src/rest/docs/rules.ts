@@ -309,6 +309,18 @@ export const RULES: RuleGroup[] = [
       'SD-17': 'Opened chats, watched people and the own presence are set up again after a reconnect.',
       'SD-18': 'Without `autoResume` events come as they are sent.',
       'SD-19': '`streamText` gives the text as it comes and returns the message.',
+      'SD-20':
+        '`presence` knows whom the application watches, tells every change once, and goes on after a reconnect with what changed meanwhile.',
+      'SD-21':
+        '`typing` knows who types in an opened chat: until they stop, write, or fall silent. Each beginning and end is told once.',
+      'SD-22':
+        '`typing.start`, called with every key, tells the server at once and then from time to time; a message ends it.',
+      'SD-23':
+        'What is written to the outbox is stored before it is sent, is sent in the order of its chat until it is acknowledged, also after a reload, and exists once.',
+      'SD-24':
+        'What the server refuses for good stays in the outbox with its error until it is sent again or removed, and holds up nothing; what is removed is not sent any more.',
+      'SD-25':
+        'The outbox sends only what its own user wrote. A storage that fails is told of, and the message is sent all the same.',
       'SD-40': 'Unread counts follow messages, reading on any device, and what happened while away.',
     },
   },
