@@ -29,7 +29,7 @@ export interface Presences extends PresenceStore {
   down(): void;
   /** The application has asked the server itself, which watches these now instead. */
   onAnswer(userIds: readonly string[], answer: OperationOutput<'presence:watch'>): void;
-  onChanged(presence: Presence): void;
+  onChanged: (presence: Presence) => void;
 }
 
 export function createPresences({ emit }: PresenceDeps): Presences {

@@ -23,7 +23,7 @@ export interface TypingDeps {
 }
 
 export interface Typings extends TypingState {
-  onChanged(change: TypingChange): void;
+  onChanged: (change: TypingChange) => void;
   onMessage(message: Message): void;
   /** The application has sent a message to the chat. */
   onSent(chatId: string): void;

@@ -45,6 +45,9 @@ function changesOf(client: AtelierClient): OutboxChange[] {
   return changes;
 }
 
+const fewLeft = ({ outbox }: AtelierClient): Promise<void> =>
+  vi.waitFor(() => expect(outbox.items().length).toBeLessThan(2), 10_000);
+
 const statesOf = (changes: readonly OutboxChange[]): string[] =>
   changes.map(({ item, state }) => `${item.message.content} ${state}`);
 
@@ -272,8 +275,7 @@ test('[SD-23] two people write through cuts and a reload: each message exists on
     const n = i % 2;
     (clients[n] as AtelierClient).outbox.send(chatId, `${n}:${i}`);
     if (random(8) === 0) cable.cut();
-    const other = clients[random(2)] as AtelierClient;
-    if (random(4) === 0) await vi.waitFor(() => expect(other.outbox.items().length).toBeLessThan(2), 10_000);
+    if (random(4) === 0) await fewLeft(clients[random(2)] as AtelierClient);
     if (i === 20 || i === 41) {
       clients[n]?.close();
       clients[n] = open(n);
