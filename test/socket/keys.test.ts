@@ -1,48 +1,25 @@
 /** The key directory through two whole servers on one database, by plain socket.io-clients. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Device, KeyBundle, OneTimeKey } from '../../src/features/keys/contract.ts';
 import { LIMITS } from '../../src/protocol/index.ts';
-import { startEmbeddedMongo } from '../../src/storage/embedded-mongo/index.ts';
-import { freshDatabaseUri } from '../support/database.ts';
+import { startNodes, type TestNodes } from '../support/nodes.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
 
 let here: TestServer;
 let there: TestServer;
-const ends: (() => PromiseLike<unknown>)[] = [];
+let cluster: TestNodes;
 
 beforeAll(async () => {
-  const env = {
-    JWT_SECRET: 'a-secret-for-two-servers-of-this-test',
-    AUTH_PEPPER: 'a-pepper-for-two-servers-of-this-test',
-    ...(await sharedDatabase()),
-  };
-  here = await startServer(env);
-  ends.unshift(() => here[Symbol.asyncDispose]());
-  there = await startServer(env);
-  ends.unshift(() => there[Symbol.asyncDispose]());
+  cluster = await startNodes(2);
+  [here, there] = cluster.nodes as [TestServer, TestServer];
 });
 
 afterAll(async () => {
-  const errors = [...here.errors, ...there.errors];
-  for (const end of ends) await end();
+  const errors = cluster.nodes.flatMap((node) => node.errors);
+  await cluster[Symbol.asyncDispose]();
   if (errors.length > 0) throw new AggregateError(errors, `The servers had ${errors.length} errors`);
 });
-
-async function sharedDatabase(): Promise<{ MONGODB_URI: string }> {
-  const { MONGODB_URI } = freshDatabaseUri();
-  if (MONGODB_URI) return { MONGODB_URI };
-  const path = await mkdtemp(join(tmpdir(), 'atelier-test-'));
-  const engine = await startEmbeddedMongo({ path });
-  ends.push(
-    () => engine.close(),
-    () => rm(path, { recursive: true, force: true }),
-  );
-  return { MONGODB_URI: engine.uri };
-}
 
 async function call<T = object>(socket: Socket, name: string, input: object): Promise<T> {
   const answer = (await socket.timeout(10_000).emitWithAck(name, input)) as { ok: boolean; data: T; error: object };

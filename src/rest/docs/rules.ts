@@ -190,6 +190,8 @@ export const RULES: RuleGroup[] = [
         'A user is there while at least one connection is, and shows as the most present of them: busy, else online, else away.',
       'PS-2': `A change is told ${seconds(LIMITS.presenceDebounceMs)} after it happened, so that a reconnect is not a flicker.`,
       'PS-3': 'Only people who share a chat with a user see their presence.',
+      'PS-4':
+        'While the servers cannot agree on who is there, everybody is `unknown`; watchers hear of it, and are corrected afterwards.',
       'PS-6':
         'Who loses the last chat shared with a user stops hearing of them at once, on every server, and the other way round: they look absent to each other.',
       'PS-5':
