@@ -114,4 +114,21 @@ describe.runIf(hasRedis())('presence on two nodes', { timeout: 90_000 }, () => {
       .poll(() => ada.heard.at(-1), { timeout: 10_000 })
       .toMatchObject({ status: 'offline', lastSeen: expect.any(String) });
   });
+
+  test('[BL-3] [PS-5] [PS-6] what ended while Redis was away is ended everywhere when it is back', async () => {
+    const { ada, ben } = await pair();
+    const other = await pair();
+    await watch(ben, ada);
+    await watch(other.ben, other.ada);
+    await redis.kill();
+    await call(ada.socket, 'user:block', { userId: ben.person.id });
+    await call(other.ada.socket, 'chat:remove-member', { chatId: other.chatId, userId: other.ben.person.id });
+    await redis.restart();
+    for (const one of [ben, other.ben]) {
+      await expect.poll(() => statuses(one).at(-1), { timeout: 20_000 }).toBe('offline');
+      expect(one.heard.at(-1)?.lastSeen).toBeNull();
+    }
+    expect(await watch(ben, ada)).toEqual([]);
+    expect(await watch(other.ben, other.ada)).toEqual([]);
+  });
 });
