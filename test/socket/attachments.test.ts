@@ -7,8 +7,11 @@ import { join } from 'node:path';
 import supertest from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Message } from '../../src/client/index.ts';
+import { loadConfig } from '../../src/config/index.ts';
+import type { Log } from '../../src/observability/log.ts';
 import { LIMITS } from '../../src/protocol/index.ts';
-import { startServer, type Person, type TestServer } from '../support/server.ts';
+import { createServer } from '../../src/server.ts';
+import { openWorld, startServer, testEnvironment, type Person, type TestServer } from '../support/server.ts';
 import {
   AVIF,
   blobFiles,
@@ -356,6 +359,32 @@ describe('in messages', () => {
     expect((await at(attachmentId, expires, signature)).status).toBe(401);
     aheadMs = 0;
   });
+});
+
+test('[AT-7] the log has the route of a download, never its address', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'atelier-logged-'));
+  const lines: string[] = [];
+  const write = (message: string, fields: object = {}): void => void lines.push(JSON.stringify({ message, ...fields }));
+  const log: Log = { debug: write, info: write, warn: write, error: write, child: () => log };
+  const server = await createServer(loadConfig({ ...testEnvironment(directory) }), { log });
+  await server.listen();
+  const people = openWorld(() => server.url);
+  try {
+    const person = await people.person();
+    const { attachmentId, url } = await upload(people, person, { content: PNG, name: 'secret name' });
+    expect((await fetch(server.url + url)).status).toBe(200);
+    expect((await fetch(`${server.url}${url}x`)).status).toBe(401);
+    expect((await fetch(server.url + url.replace('/attachments/', '/nothing/'))).status).toBe(404);
+    await expect.poll(() => lines.filter((line) => line.includes('"/api/attachments/:id"'))).toHaveLength(2);
+    const [signature] = /[^=]+$/.exec(url) ?? [''];
+    for (const hidden of [signature, 'signature', attachmentId, 'secret name', person.accessToken]) {
+      expect(lines.filter((line) => line.includes(hidden))).toEqual([]);
+    }
+  } finally {
+    await people[Symbol.asyncDispose]();
+    await server.close();
+    await rm(directory, { recursive: true, force: true });
+  }
 });
 
 describe('downloading', () => {
