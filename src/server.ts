@@ -329,7 +329,6 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     metrics.gauge('audit_queue', 'Audit rows that wait for their write', () => audit.waiting);
     await chat.recover();
     await ai.recover();
-    await jobs.start();
 
     let url = '';
     let closed: Promise<void> | undefined;
@@ -345,6 +344,8 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
             cause: error,
           });
         });
+        // Not before: a command that only prepares the database runs no jobs.
+        await jobs.start();
         const { port } = httpServer.address() as AddressInfo;
         url = `http://${config.host === '127.0.0.1' ? 'localhost' : config.host}:${port}`;
       },

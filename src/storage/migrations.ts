@@ -31,6 +31,15 @@ export class SchemaTooNew extends Error {
   }
 }
 
+/** A restore was cut off: what is stored is a part of something. This process should end with code 78. */
+export class RestoreUnfinished extends Error {
+  override readonly name = 'RestoreUnfinished';
+
+  constructor() {
+    super('A restore into this database did not finish. Run it again, with --replace.');
+  }
+}
+
 /** A lease, as far as it is used here. */
 export interface MigrationLeases {
   acquire(
@@ -55,19 +64,22 @@ export interface SchemaState {
   latest: number;
 }
 
-interface SchemaRow {
+export interface SchemaRow {
   _id: 'schema';
   version: number;
   fence: number;
+  /** A restore is under way, or was cut off. */
+  restoring?: true;
 }
 
 const WAIT_MS = 120_000;
 const DUPLICATE_KEY = 11_000;
 
-/** Throws `SchemaTooNew` when the database is ahead of this process. A lower version is the caller's to judge. */
+/** Throws `SchemaTooNew` when the database is ahead of this process, `RestoreUnfinished` when it is half filled. A lower version is the caller's to judge. */
 export async function assertSchema(options: Pick<MigrationOptions, 'connection' | 'migrations'>): Promise<SchemaState> {
   const latest = latestOf(options.migrations);
   const row = await rowsOf(options.connection).findOne({ _id: 'schema' });
+  if (row?.restoring) throw new RestoreUnfinished();
   const version = row?.version ?? 0;
   if (version > latest) throw new SchemaTooNew(version, latest);
   return { version, latest };

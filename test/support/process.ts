@@ -45,8 +45,9 @@ export async function startProcess(env: Record<string, string>): Promise<ServerP
 export async function runToEnd(
   env: Record<string, string>,
   program = 'dist/main.js',
+  args: readonly string[] = [],
 ): Promise<{ code: number | null; output: string }> {
-  const { child, output } = spawnServer(env, program);
+  const { child, output } = spawnServer(env, program, args);
   const [code] = (await once(child, 'exit')) as [number | null];
   return { code, output: output() };
 }
@@ -54,9 +55,10 @@ export async function runToEnd(
 function spawnServer(
   env: Record<string, string>,
   program = 'dist/main.js',
+  args: readonly string[] = [],
 ): { child: ChildProcess; output: () => string } {
   const { PATH = '', HOME = '', TMPDIR } = process.env;
-  const child = spawn(process.execPath, [program], {
+  const child = spawn(process.execPath, [program, ...args], {
     env: { PATH, HOME, ...(TMPDIR ? { TMPDIR } : {}), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -33,6 +33,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   command: ['server', 'config', 'observability', 'storage'],
   main: ['banner', 'command', 'server', 'protocol'],
   migrate: ['command', 'server'],
+  'backup-plan': ['features', 'storage'],
+  'storage-parts': ['config', 'observability', 'storage'],
+  backup: ['backup-plan', 'command', 'storage', 'storage-parts'],
+  restore: ['command', 'config', 'features', 'observability', 'server', 'storage', 'storage-parts'],
 };
 
 /** Files that run in a browser too. */

@@ -24,6 +24,7 @@ import type { Message } from './shapes.ts';
 import { Typing } from './typing.ts';
 import { Views } from './views.ts';
 
+export { CHAT_BACKUP, unsettleChats } from './backup.ts';
 export type { AttachmentPort, ChatService, NewMessage } from './chat-service.ts';
 export { derivedId } from './derived-id.ts';
 export type { AttachmentInfo, ChatRecord, EntryRecord, MembershipRecord, MessageEntry } from './model.ts';

@@ -1,0 +1,24 @@
+/** What a backup holds. A collection that nobody names here is in it. */
+import { CHAT_BACKUP } from './features/chat/index.ts';
+import type { DumpPlan } from './storage/backup/index.ts';
+
+export const BACKUP_PLAN: DumpPlan = {
+  leftOut: new Set([
+    // Its version is in the manifest.
+    'schema',
+    // Who runs now, and what tells this deployment from others on one Redis: a copy is another one.
+    'nodes',
+    'deployment',
+    // A session that was revoked after the backup must not come back; everybody signs in again.
+    'sessions',
+    'retiredTokens',
+    'devices',
+    // Codes and counters that end within a day.
+    'phones',
+    'otpTallies',
+    'lockouts',
+  ]),
+  // Leases are in it: their fences stand in documents, and must go on above those.
+  first: [...CHAT_BACKUP.first],
+  orders: CHAT_BACKUP.orders,
+};
