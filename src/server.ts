@@ -12,6 +12,7 @@ import { asSessionRevoked, createAuth, type OtpProviderOptions } from './feature
 import { createBlocks } from './features/blocks/index.ts';
 import { createChat } from './features/chat/index.ts';
 import { createKeys } from './features/keys/index.ts';
+import { createLifecycle } from './features/lifecycle/index.ts';
 import { createPresence } from './features/presence/index.ts';
 import { contract, events, PROTOCOL_VERSION } from './features/registry.ts';
 import { MediaInspector } from './features/uploads/index.ts';
@@ -167,6 +168,8 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       now,
     });
     ends.push(() => attachments.close());
+    const nameOf = async (ids: readonly string[]): Promise<Map<string, string>> =>
+      new Map((await users.findByIds(ids)).map(({ id, name }) => [id, name]));
     const chat = createChat({
       connection,
       rooms,
@@ -175,6 +178,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       log,
       now,
       existingUsers: (ids) => users.exists([...ids]),
+      nameOf,
       blocks,
       attachments,
     });
@@ -221,11 +225,26 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       provider: createProvider(config, log),
       audit,
       log,
-      nameOf: async (ids) => new Map((await users.findByIds(ids)).map(({ id, name }) => [id, name])),
+      nameOf,
     });
     ends.push(() => ai.close());
 
     jobs.every('attachments.collect', COLLECT_MS, ({ signal }) => attachments.collect(signal));
+    const lifecycle = createLifecycle({
+      jobs,
+      auth,
+      users,
+      chats: chat.upkeep,
+      chatParts: [(chatId) => ai.forgetChat(chatId)],
+      userParts: [
+        (userId) => blocks.forgetUser(userId),
+        (userId) => keys.forgetUser(userId),
+        (userId) => presence.forgetUser(userId),
+        (userId) => avatars.remove(userId),
+      ],
+      audit,
+      now,
+    });
     // Its handlers use the parts above, so it ends before them.
     ends.push(() => jobs.close());
 
@@ -245,6 +264,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       {
         ...auth.handlers,
         ...users.handlers,
+        ...lifecycle.handlers,
         ...blocks.handlers,
         ...chat.handlers({ runningStreams: (chatId) => ai.running(chatId) }),
         ...presence.handlers,
@@ -291,7 +311,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       log,
       metrics,
       avatar: (userId) => avatars.find(userId),
-      routes: [attachments.routes, avatars.routes],
+      routes: [attachments.routes, avatars.routes, chat.routes],
       streams: ai,
       ...(outbox && !config.production ? { outbox: () => outbox.list() } : {}),
       health,

@@ -6,6 +6,7 @@ import { authContract, authEvents } from './auth/contract.ts';
 import { blocksContract } from './blocks/contract.ts';
 import { chatContract, chatEvents } from './chat/contract.ts';
 import { keysContract, keysEvents } from './keys/contract.ts';
+import { lifecycleContract } from './lifecycle/contract.ts';
 import { presenceContract, presenceEvents } from './presence/contract.ts';
 import { usersContract } from './users/contract.ts';
 
@@ -35,6 +36,7 @@ const connectionEvents = {
 export const contract = {
   ...authContract,
   ...usersContract,
+  ...lifecycleContract,
   ...blocksContract,
   ...chatContract,
   ...presenceContract,

@@ -198,6 +198,14 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
       const body = await ok('GET', '/api/chats?kind=assistant&limit=1&search=hello', undefined, ada);
       expect(body).toMatchObject({ data: { items: [{ kind: 'assistant' }] } });
     },
+    'GET /api/conversations/:id/export': async () => {
+      for (const format of ['json', 'markdown']) {
+        const answer = await fetch(`${server.url}/api/chats/${chatId}/export?format=${format}`, {
+          headers: { authorization: `Bearer ${ada.accessToken}` },
+        });
+        expect([answer.status, await answer.text()]).toEqual([200, expect.stringContaining('Ada')]);
+      }
+    },
     'GET /api/conversations/:id': async () => {
       expect(await ok('GET', `/api/chats/${chatId}`, undefined, ada)).toMatchObject({ data: { chat: { id: chatId } } });
       await history();

@@ -26,6 +26,7 @@ async function setUp() {
       log,
       audit: { record: () => {}, flush: async () => {} },
       now: Date.now,
+      nameOf: async () => new Map(),
       existingUsers: async (ids) => ids,
       blocks: { between: async () => new Set(), of: async () => new Set() },
       attachments: {

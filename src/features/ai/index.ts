@@ -47,6 +47,8 @@ export interface Ai {
    * an abort of the signal ends it silently.
    */
   watch(streamId: string, userId: string, offset: number, signal: AbortSignal): AsyncIterable<StreamEvent>;
+  /** Removes what is kept of the streams of a chat that is gone. */
+  forgetChat(chatId: string): Promise<void>;
   /** Ends the streams of dead nodes, and goes on doing so until `close`. Rejects only if the first look fails. */
   recover(): Promise<void>;
   /** Ends all streams of this node as interrupted, with their text stored. Call it before the chats are closed. */
@@ -80,6 +82,7 @@ export function createAi(deps: AiDeps): Ai {
       );
     },
     watch: (streamId, userId, offset, signal) => reader.watch(streamId, userId, offset, signal),
+    forgetChat: (chatId) => streams.removeOf(chatId),
     recover: () => recovery.start(),
     async close() {
       await recovery.close();

@@ -154,6 +154,11 @@ export class StreamStore {
     await this.#model.updateOne({ _id: streamId, status: 'running' }, { $set: { stopAsked: true } });
   }
 
+  /** Of a chat that is gone. */
+  async removeOf(chatId: string): Promise<void> {
+    await this.#model.collection.deleteMany({ chatId: new Types.ObjectId(chatId) });
+  }
+
   /** Ends a running stream; false when it had ended before. */
   async end(streamId: string, outcome: Outcome, offset: number, usage: Usage): Promise<boolean> {
     const { matchedCount } = await this.#model.updateOne(

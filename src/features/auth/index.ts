@@ -4,8 +4,9 @@ import { ALL_NODES, type Bus } from '../../cluster/bus.ts';
 import type { Limits } from '../../cluster/limits.ts';
 import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
-import { Fault, type Handlers, type Session } from '../../protocol/index.ts';
+import { Fault, type Handlers, type Origin, type Session } from '../../protocol/index.ts';
 import type { Users } from '../users/index.ts';
+import { AccountEnding } from './account-ending.ts';
 import { createAccessTokens } from './access-tokens.ts';
 import type { authContract } from './contract.ts';
 import { createAuthHandlers } from './handlers.ts';
@@ -46,6 +47,10 @@ export interface Auth {
   handlers: Handlers<typeof authContract>;
   /** The session that an access token speaks for. Rejects with `unauthenticated` if the token or the session has ended. */
   authenticate(accessToken: string): Promise<Session>;
+  /** Asks who is signed in to prove it once more; rejects with `forbidden`, `invalid` or `rate_limited`. */
+  confirm(session: Session, password: string | undefined, origin: Origin): Promise<void>;
+  /** Ends and removes all sessions of a user. */
+  forgetUser(userId: string): Promise<void>;
   /** What the `console` provider has shown instead of sending; undefined with any other provider. */
   outbox: Outbox | undefined;
   /** Ends the password threads. */
@@ -67,6 +72,9 @@ export function createAuth(deps: AuthDeps): Auth {
   const live = createLiveSessions((sessionId) => sessions.live(sessionId), bus, now);
   const { provider, outbox } = createOtpProvider(deps.otp.provider, log, now);
 
+  const lockout = createLockout(models, pepper, now);
+  const ending = new AccountEnding({ models, users, sessions, passwords, lockout, limits, now });
+
   async function authenticate(accessToken: string): Promise<Session> {
     const session = accessTokens.verify(accessToken);
     const found = await live.find(session.sessionId);
@@ -80,7 +88,7 @@ export function createAuth(deps: AuthDeps): Auth {
       sessions,
       accessTokens,
       passwords,
-      lockout: createLockout(models, pepper, now),
+      lockout,
       otp: createOtp({
         models,
         provider,
@@ -96,6 +104,8 @@ export function createAuth(deps: AuthDeps): Auth {
       now,
     }),
     authenticate,
+    confirm: (session, password, origin) => ending.confirm(session, password, origin),
+    forgetUser: (userId) => ending.forgetUser(userId),
     outbox,
     async close() {
       live.close();

@@ -44,6 +44,8 @@ export interface SessionStore {
   ofToken(refreshToken: string): Promise<{ userId: string; sessionId: string } | undefined>;
   /** Ends a session and tells every node; false if it had ended before or does not exist. */
   end(sessionId: string, reason: EndReason): Promise<boolean>;
+  /** Ends all sessions of a user and tells every node. Resolves with their ids, ended before or now. */
+  endAllOf(userId: string): Promise<Types.ObjectId[]>;
   /** Whose the session is and when it ends; undefined if it has ended or does not exist. */
   live(sessionId: string): Promise<{ userId: string; endsAtMs: number } | undefined>;
 }
@@ -197,6 +199,12 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
         endedAt: { $exists: false },
       });
       return record ? (await endAll([record], reason)) > 0 : false;
+    },
+
+    async endAllOf(userId) {
+      const records = await sessions.find<SessionRecord>({ userId: new Types.ObjectId(userId) }).toArray();
+      await endAll(records, 'revoked');
+      return records.map(({ _id }) => _id);
     },
 
     async live(sessionId) {

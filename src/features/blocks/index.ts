@@ -28,6 +28,8 @@ export type BlockListener = (userId: string, otherId: string, blocked: boolean) 
 
 export interface BlocksFeature extends Blocks {
   handlers: Handlers<typeof blocksContract>;
+  /** Removes the blocks of and against somebody whose account has ended. */
+  forgetUser(userId: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -172,6 +174,12 @@ export function createBlocks(deps: BlocksDeps): BlocksFeature {
         }));
         return { items, next: rows.length > limit ? (page.at(-1)?._id.toHexString() ?? null) : null };
       },
+    },
+
+    async forgetUser(userId) {
+      const id = new Types.ObjectId(userId);
+      await collection.deleteMany({ $or: [{ userId: id }, { blockedId: id }] });
+      pairs.forgetAll();
     },
 
     async close() {

@@ -40,6 +40,8 @@ const ROW_BYTES = 300;
 const REMEMBERED_ENDS = 50_000;
 /** Entries of other nodes that are looked through for what changes who may write. */
 const LOOKED_THROUGH = 200;
+/** A chat that nobody writes to may be removed and begin anew, after `LIMITS.restoreDays` at the earliest. */
+const REMEMBERED_MS = 86_400_000;
 /** Entries that one read gives at most. */
 const READ_MAX = 500;
 
@@ -54,7 +56,7 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
   readonly #deps: ChatLogDeps;
   readonly #commit: GroupCommit<EntryRow, EntryRecord>;
   /** Optimistic: an append that is refused by the rev index reads the end again. */
-  readonly #ends = new LRUCache<string, End>({ max: REMEMBERED_ENDS });
+  readonly #ends = new LRUCache<string, End>({ max: REMEMBERED_ENDS, ttl: REMEMBERED_MS });
 
   constructor(deps: ChatLogDeps) {
     this.#deps = deps;

@@ -1,5 +1,6 @@
 /** Chats: one durable order for each, told live to every member on every node, resumable from any position. */
 import { Types, type Connection } from 'mongoose';
+import type { Router } from 'express';
 import type { Bus } from '../../cluster/bus.ts';
 import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
@@ -12,6 +13,7 @@ import { createChatService, type AttachmentPort, type ChatService } from './chat
 import type { chatContract, chatEvents } from './contract.ts';
 import { isMessage, toMessage } from './entry.ts';
 import { createHandlers, type RunningStream } from './handlers.ts';
+import { createExportRoutes, type RouteTools } from './export-routes.ts';
 import { LiveRooms } from './live-rooms.ts';
 import { MemberChanges } from './member-changes.ts';
 import { Memberships } from './memberships.ts';
@@ -22,10 +24,12 @@ import { Receipts } from './receipts.ts';
 import { Sequencer } from './sequencer.ts';
 import type { Message } from './shapes.ts';
 import { Typing } from './typing.ts';
+import { ChatUpkeep } from './upkeep.ts';
 import { Views } from './views.ts';
 
 export { CHAT_BACKUP, unsettleChats } from './backup.ts';
 export type { AttachmentPort, ChatService, NewMessage } from './chat-service.ts';
+export type { ChatUpkeep } from './upkeep.ts';
 export { derivedId } from './derived-id.ts';
 export type { AttachmentInfo, ChatRecord, EntryRecord, MembershipRecord, MessageEntry } from './model.ts';
 export { asMembersChanged, type MembersChanged } from './notices.ts';
@@ -38,6 +42,8 @@ export interface ChatDeps {
   log: Log;
   now: () => number;
   existingUsers: (userIds: readonly string[]) => Promise<readonly string[]>;
+  /** Names of users, by id; who does not exist is left out. */
+  nameOf: (userIds: readonly string[]) => Promise<Map<string, string>>;
   /** `blocks`: who has blocked whom. */
   blocks: {
     between: BlockedBetween;
@@ -50,6 +56,9 @@ export interface ChatDeps {
 
 export interface ChatFeature {
   service: ChatService;
+  upkeep: ChatUpkeep;
+  /** The export of a chat, which no operation can be. */
+  routes: (tools: RouteTools) => Router;
   handlers(deps: { runningStreams: (chatId: string) => Promise<RunningStream[]> }): Handlers<typeof chatContract>;
   /** Lets a new socket into its user's rooms; resolves when nothing in them can be missed. */
   connected(connection: { id: string; userId: string }): Promise<void>;
@@ -177,8 +186,20 @@ export function createChat(deps: ChatDeps): ChatFeature {
     return newest.map(({ _id }) => _id);
   }
 
+  const upkeep = new ChatUpkeep({
+    models,
+    log: chatLog,
+    memberships,
+    members,
+    lifecycle,
+    releaseAttachments: (messageIds) => attachments.release(messageIds),
+    now,
+  });
+
   return {
     service,
+    upkeep,
+    routes: createExportRoutes({ log: chatLog, memberships, views, viewAttachment, nameOf: deps.nameOf, audit, now }),
     handlers: ({ runningStreams }) =>
       createHandlers({
         service,

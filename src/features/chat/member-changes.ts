@@ -67,14 +67,22 @@ export class MemberChanges {
       const target = actorId === userId ? actor : await memberships.find(chatId, userId);
       mayRemove(chat.kind, actor.role, actorId === userId ? 'self' : target?.role);
       if (target?.state !== 'active') return undefined;
-      const successor = target.role === 'owner' ? await this.#successor(chat._id, target.userId) : undefined;
-      alone = target.role === 'owner' && !successor;
-      if (alone) return undefined;
-      return {
-        added: [],
-        removed: [target.userId],
-        roles: successor ? [{ userId: successor.userId, role: 'owner' }] : [],
-      };
+      const departure = await this.#departure(chat._id, target);
+      alone = !departure;
+      return departure;
+    });
+    return !alone;
+  }
+
+  /** As removing oneself, from a chat of any kind: the account ends. */
+  async depart(chatId: string, userId: string): Promise<boolean> {
+    let alone = false;
+    await this.#change(chatId, userId, async (chat) => {
+      const target = await this.#deps.memberships.find(chatId, userId);
+      if (target?.state !== 'active') return undefined;
+      const departure = await this.#departure(chat._id, target);
+      alone = !departure;
+      return departure;
     });
     return !alone;
   }
@@ -186,6 +194,13 @@ export class MemberChanges {
     } finally {
       stay();
     }
+  }
+
+  /** What the log says of somebody who leaves; undefined when nobody would be left. */
+  async #departure(chatId: ObjectId, { userId, role }: MembershipRecord): Promise<Change | undefined> {
+    if (role !== 'owner') return { added: [], removed: [userId], roles: [] };
+    const successor = await this.#successor(chatId, userId);
+    return successor && { added: [], removed: [userId], roles: [{ userId: successor.userId, role: 'owner' }] };
   }
 
   /** Who follows a leaving owner: the longest-serving admin, else member. */

@@ -171,6 +171,11 @@ export function createChatModels(connection: Connection): ChatModels {
   chat.index({ changing: 1 }, { name: 'changing', partialFilterExpression: { changing: true } });
   chat.index({ deletedAt: 1 }, { name: 'deleted', partialFilterExpression: { status: 'deleted' } });
 
+  chat.index(
+    { _id: 1, 'settings.retentionDays': 1 },
+    { name: 'retention', partialFilterExpression: { 'settings.retentionDays': { $exists: true } } },
+  );
+
   const membership = new Schema<MembershipRecord>(
     {
       chatId: { type: ObjectId, required: true },

@@ -22,6 +22,8 @@ export interface KeysDeps {
 
 export interface KeysFeature {
   handlers: Handlers<typeof keysContract>;
+  /** Removes the keys of somebody whose account has ended. */
+  forgetUser(userId: string): Promise<void>;
 }
 
 /**
@@ -32,7 +34,8 @@ const CLAIMS_PER_PAIR = { points: 100, windowSeconds: 24 * 3_600 };
 
 export function createKeys(deps: KeysDeps): KeysFeature {
   const { rooms, limits, blocks, sharing, audit, now } = deps;
-  const directory = new KeyDirectory(createKeyModels(deps.connection), now);
+  const models = createKeyModels(deps.connection);
+  const directory = new KeyDirectory(models, now);
 
   /** Who may not know of the user's devices may not know whether there are any. */
   async function assertVisible(callerId: string, userId: string): Promise<void> {
@@ -42,6 +45,12 @@ export function createKeys(deps: KeysDeps): KeysFeature {
   }
 
   return {
+    async forgetUser(userId) {
+      const own = { userId: new Types.ObjectId(userId) };
+      await models.devices.collection.deleteMany(own);
+      await models.oneTimeKeys.collection.deleteMany(own);
+    },
+
     handlers: {
       async 'keys:publish'(input, { session: { userId }, origin }) {
         const { remaining, replaced } = await directory.publish(userId, input);

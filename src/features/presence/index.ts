@@ -28,6 +28,8 @@ export interface PresenceFeature {
   handlers: Handlers<typeof presenceContract>;
   connected(connection: { id: string; userId: string }): Promise<void>;
   disconnected(connection: { id: string; userId: string }): void;
+  /** Removes what is kept of somebody whose account has ended. */
+  forgetUser(userId: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -116,6 +118,8 @@ export function createPresence(deps: PresenceDeps): PresenceFeature {
       };
       inBackground('A departure could not be recorded', leave());
     },
+
+    forgetUser: (userId) => lastSeen.forget(userId),
 
     async close() {
       for (const stop of stops) stop();

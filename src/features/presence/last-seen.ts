@@ -23,6 +23,10 @@ export class LastSeen {
     return new Map(rows.map((row) => [row._id.toHexString(), row.lastSeen.toISOString()]));
   }
 
+  async forget(userId: string): Promise<void> {
+    await this.#model.collection.deleteOne({ _id: new Types.ObjectId(userId) });
+  }
+
   /** The users' last connections have ended. */
   async note(userIds: readonly string[], at: Date): Promise<void> {
     if (userIds.length === 0) return;

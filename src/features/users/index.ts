@@ -45,13 +45,20 @@ export interface Users {
   credentials(by: { email: string } | { username: string }): Promise<Credentials | undefined>;
   /** Replaces a stored password, unless it has been changed from `expected` meanwhile. */
   setPassword(userId: string, password: string, expected: string): Promise<void>;
+  /** As `auth` has stored it; undefined for somebody who has none. */
+  passwordOf(userId: string): Promise<string | undefined>;
+  /** Forgets everything of somebody but that they were. Repeating it changes nothing. */
+  erase(userId: string): Promise<void>;
   /** In the order of `ids`; those who do not exist are left out. */
   findByIds(ids: readonly string[]): Promise<User[]>;
-  /** Which of the ids are users. */
+  /** Which of the ids are users, and still have their account. */
   exists(ids: readonly string[]): Promise<string[]>;
   /** The generated picture; undefined when there is no such user. */
   avatarSvg(userId: string): Promise<string | undefined>;
 }
+
+/** What others see of somebody whose account has ended. */
+const DELETED_NAME = 'Deleted user';
 
 export interface UsersDeps {
   connection: Connection;
@@ -146,6 +153,26 @@ export function createUsers({ connection, now = Date.now }: UsersDeps): Users {
       );
     },
 
+    async passwordOf(userId) {
+      const record = await collection.findOne<Pick<UserRecord, 'password'>>(
+        { _id: new Types.ObjectId(userId) },
+        { projection: { password: 1 } },
+      );
+      return record?.password;
+    },
+
+    async erase(userId) {
+      const _id = new Types.ObjectId(userId);
+      const record = await collection.findOne<UserRecord>({ _id, deletedAt: { $exists: false } });
+      if (!record) return;
+      const deletedAt = new Date(now());
+      const { createdAt } = record;
+      await collection.replaceOne(
+        { _id, deletedAt: { $exists: false } },
+        { name: DELETED_NAME, searchKeys: [], createdAt, updatedAt: deletedAt, deletedAt },
+      );
+    },
+
     async findByIds(ids) {
       const records = await collection.find<PublicRecord>({ _id: { $in: objectIds(ids) } }, options).toArray();
       const byId = new Map(records.map((record) => [String(record._id), publicUser(record)]));
@@ -153,7 +180,9 @@ export function createUsers({ connection, now = Date.now }: UsersDeps): Users {
     },
 
     async exists(ids) {
-      const records = await collection.find({ _id: { $in: objectIds(ids) } }, { projection: { _id: 1 } }).toArray();
+      const records = await collection
+        .find({ _id: { $in: objectIds(ids) }, deletedAt: { $exists: false } }, { projection: { _id: 1 } })
+        .toArray();
       return records.map((record) => String(record._id));
     },
 

@@ -21,6 +21,8 @@ export interface UserRecord {
   avatarVersion?: string;
   createdAt: Date;
   updatedAt: Date;
+  /** The account has ended; what others wrote with them still needs somebody. */
+  deletedAt?: Date;
 }
 
 /** A record as it is read everywhere but in `credentials`. */
@@ -42,6 +44,7 @@ export function createUserModel(connection: Connection): Model<UserRecord> {
       avatarVersion: String,
       createdAt: { type: Date, required: true },
       updatedAt: { type: Date, required: true },
+      deletedAt: Date,
     },
     { versionKey: false },
   );

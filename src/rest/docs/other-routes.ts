@@ -38,6 +38,26 @@ export const OTHER_ROUTES: OtherRoute[] = [
     ],
   },
   {
+    id: 'chat:export',
+    method: 'get',
+    path: '/api/chats/{chatId}/export',
+    tag: 'chat',
+    summary: 'A chat as a file',
+    doc: 'Everything that is kept of the chat, for its members, as it is written: JSON with all fields, or Markdown to read. Without addresses of attachments, which end after an hour.',
+    parameters: [
+      { name: 'chatId', in: 'path', doc: 'The chat' },
+      { name: 'format', in: 'query', doc: '`json` (if not given) or `markdown`' },
+    ],
+    isUser: true,
+    answers: [
+      {
+        status: 200,
+        contentType: json,
+        doc: '`{ chat, exportedAt, members, messages }`, or the text as `text/markdown`',
+      },
+    ],
+  },
+  {
     id: 'attachment:upload',
     method: 'post',
     path: '/api/attachments',

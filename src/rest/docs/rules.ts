@@ -184,6 +184,20 @@ export const RULES: RuleGroup[] = [
     },
   },
   {
+    title: 'What ends',
+    rules: {
+      'LC-1':
+        'Entries older than the `retentionDays` of a chat are removed within an hour or so, from the beginning of its log; its last entry stays, so positions go on. Asking `chat:sync` for what is gone is answered with `reset: true`.',
+      'LC-2': `${LIMITS.restoreDays} days after its deletion a chat is removed for good with everything that refers to it.`,
+      'LC-3':
+        'Who ends an account proves once more who they are: by the password, or without one by a session that began less than 10 minutes ago.',
+      'LC-4':
+        'An ended account loses its name, addresses, password, keys, blocks and sessions at once, on every server, and soon after leaves every chat; chats where nobody else is are removed. Its messages stay with the others, by a “Deleted user”. Its e-mail address, username and phone number are free again.',
+      'LC-5':
+        '`GET /api/chats/:chatId/export?format=json|markdown` gives a member the whole chat as a file. One that is not whole breaks off without its end.',
+    },
+  },
+  {
     title: 'Presence',
     rules: {
       'PS-1':

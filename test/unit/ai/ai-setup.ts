@@ -189,6 +189,7 @@ async function createTestNode(connection: Connection, cluster: TestCluster, deps
     audit: { record: () => {}, flush: async () => {} },
     log,
     now: Date.now,
+    nameOf: async () => new Map(),
     existingUsers: async (userIds) => userIds,
     blocks: { between: async () => new Set(), of: async () => new Set() },
     attachments: {

@@ -1,0 +1,251 @@
+/** What ends: old entries, deleted chats, accounts. What is left of them is counted in the database itself. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Types } from 'mongoose';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { connectDatabase, type Database } from '../../src/storage/database.ts';
+import { startEmbeddedMongo, type EmbeddedMongo } from '../../src/storage/embedded-mongo/index.ts';
+import { freshDatabaseUri } from '../support/database.ts';
+import { silentLog as log } from '../support/log.ts';
+import { startServer, type Person, type TestServer } from '../support/server.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+let directory: string;
+let engine: EmbeddedMongo | undefined;
+let nowMs: number;
+let server: TestServer;
+let database: Database;
+let count = 0;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'atelier-lifecycle-'));
+  if (!freshDatabaseUri().MONGODB_URI) engine = await startEmbeddedMongo({ path: join(directory, 'db'), port: 0 });
+});
+afterAll(async () => {
+  await engine?.close();
+  await rm(directory, { recursive: true, force: true });
+});
+beforeEach(async () => {
+  // A database that the test can look into.
+  const uri = freshDatabaseUri().MONGODB_URI ?? `${engine?.uri.replace(/\/+$/, '')}/test${count++}`;
+  nowMs = Date.now();
+  server = await startServer({ MONGODB_URI: uri }, { now: () => nowMs });
+  database = await connectDatabase({ dataDir: directory, mongodbUri: uri, log });
+});
+afterEach(async () => {
+  await server[Symbol.asyncDispose]();
+  await database.connection.dropDatabase();
+  await database.close();
+});
+
+const rows = (name: string, filter: object = {}) => database.connection.collection(name).countDocuments(filter);
+const id = (text: string) => new Types.ObjectId(text);
+/** Jobs are looked for every few seconds. */
+const eventually = <T>(read: () => T) => expect.poll(read, { timeout: 25_000, interval: 100 });
+
+/** The same person in a new session: the old one may have ended with the time. */
+async function again({ email, password, ...person }: Person): Promise<Person> {
+  const { body } = await server.request('POST', '/api/auth/login', { body: { email, password } });
+  const { accessToken, refreshToken } = body as unknown as Person;
+  return { ...person, email, password, accessToken, refreshToken };
+}
+
+async function send(
+  person: Person,
+  chatId: string,
+  content: string,
+): Promise<{ id: string; seq: number; rev: number }> {
+  const body = { clientId: content, content };
+  const { body: answer } = await server.request('POST', `/api/chats/${chatId}/messages`, { as: person, body });
+  return (answer as unknown as { data: { id: string; seq: number; rev: number } }).data;
+}
+
+const setRetention = (owner: Person, chatId: string, retentionDays: number | null) =>
+  server.request('PUT', `/api/chats/${chatId}`, { as: owner, body: { retentionDays } });
+
+test(
+  '[LC-1] [CH-13] entries older than a chat keeps go within the hour; the end stays, and who asks below begins anew',
+  { timeout: 60_000 },
+  async () => {
+    let [ada, grace] = [await server.person('Ada'), await server.person('Grace')];
+    const [kept, other] = [await server.chat([ada, grace]), await server.chat([ada, grace])];
+    for (const chatId of [kept, other]) for (let n = 1; n <= 5; n++) await send(ada, chatId, `old ${n}`);
+    nowMs += 3 * DAY_MS;
+    ada = await again(ada);
+    for (let n = 1; n <= 3; n++) await send(ada, kept, `new ${n}`);
+    expect((await setRetention(ada, kept, 2)).status).toBe(200);
+    nowMs += HOUR_MS;
+    await eventually(() => rows('entries', { chatId: id(kept) })).toBe(3);
+    expect(await rows('entries', { chatId: id(other) })).toBe(5);
+
+    ada = await again(ada);
+    const client = await server.client(ada);
+    const below = await client.call('chat:sync', { chatId: kept, after: 2 });
+    expect(below).toMatchObject({ items: [], reset: true, position: 5, more: true, head: { rev: 8, seq: 8 } });
+    const from = await client.call('chat:sync', { chatId: kept, after: below.position });
+    expect(from.items.map(({ content }) => content)).toEqual(['new 1', 'new 2', 'new 3']);
+
+    // All of it is old: the last entry still says where the log stands.
+    nowMs += 30 * DAY_MS;
+    await eventually(() => rows('entries', { chatId: id(kept) })).toBe(1);
+    [ada, grace] = [await again(ada), await again(grace)];
+    expect(await send(grace, kept, 'and on')).toMatchObject({ seq: 9, rev: 9 });
+  },
+);
+
+test(
+  '[LC-2] a chat that was deleted is removed with all that refers to it once nobody can restore it',
+  { timeout: 60_000 },
+  async () => {
+    let [ada, grace] = [await server.person('Ada'), await server.person('Grace')];
+    const [gone, stays] = [await server.chat([ada, grace]), await server.chat([ada, grace])];
+    for (const chatId of [gone, stays]) await send(ada, chatId, 'hello');
+    await server.request('POST', `/api/chats/${gone}/prompt`, { as: ada, body: { content: 'hello', wait: true } });
+    expect(await rows('streams', { chatId: id(gone) })).toBe(1);
+    expect((await server.request('DELETE', `/api/chats/${gone}`, { as: ada })).status).toBe(200);
+
+    nowMs += 29 * DAY_MS;
+    ada = await again(ada);
+    await eventually(
+      async () =>
+        (await database.connection.collection('jobs').findOne({ kind: 'chat:purge' }))?.['runAt'] > new Date(nowMs),
+    ).toBe(true);
+    expect(await rows('entries', { chatId: id(gone) })).toBeGreaterThan(0);
+    nowMs += DAY_MS + 3 * HOUR_MS;
+    await eventually(() => rows('chats', { _id: id(gone) })).toBe(0);
+    for (const name of ['entries', 'memberships', 'streams']) expect(await rows(name, { chatId: id(gone) })).toBe(0);
+    expect(await rows('entries', { chatId: id(stays) })).toBe(1);
+    expect(await rows('memberships', { chatId: id(stays) })).toBe(2);
+    grace = await again(grace);
+    expect((await server.request('GET', `/api/chats/${gone}`, { as: grace })).status).toBe(404);
+  },
+);
+
+test('[LC-3] ending an account wants the password, or a fresh session of somebody without one', async () => {
+  const ada = await server.person('Ada');
+  const end = (body: object) => server.request('DELETE', '/api/users/me', { as: ada, body });
+  expect((await end({})).status).toBe(400);
+  expect((await end({ password: 'not the right one' })).status).toBe(403);
+  expect((await server.request('GET', '/api/auth/me', { as: ada })).status).toBe(200);
+
+  // Somebody who came by phone.
+  await database.connection.collection('users').updateOne({ _id: id(ada.id) }, { $unset: { password: 1 } });
+  await database.connection.collection('sessions').updateMany({}, { $set: { createdAt: new Date(nowMs - HOUR_MS) } });
+  expect((await end({})).status).toBe(403);
+  await database.connection.collection('sessions').updateMany({}, { $set: { createdAt: new Date(nowMs) } });
+  expect((await end({})).status).toBe(200);
+  expect((await server.request('GET', '/api/auth/me', { as: ada })).status).toBe(401);
+});
+
+test(
+  '[LC-4] an account ends at once and everywhere: what is left are its messages, without a name',
+  { timeout: 60_000 },
+  async () => {
+    const [ada, grace, eve] = [await server.person('Ada'), await server.person('Grace'), await server.person('Eve')];
+    const shared = await server.chat([ada, grace]);
+    const alone = await server.chat([ada]);
+    const { body } = await server.request('POST', '/api/chats', {
+      as: ada,
+      body: { kind: 'private', memberIds: [grace.id] },
+    });
+    const pair = (body as unknown as { data: { chat: { id: string } } }).data.chat.id;
+    for (const chatId of [shared, alone, pair]) await send(ada, chatId, 'from Ada');
+    await server.request('PUT', `/api/users/${eve.id}/block`, { as: ada });
+    await server.request('PUT', `/api/users/${ada.id}/block`, { as: eve });
+    expect(await rows('blocks')).toBe(2);
+
+    const [socket, witness] = [await server.socket(ada), await server.client(grace)];
+    const closed = new Promise((resolve) => socket.once('session:closed', resolve));
+    const left: string[] = [];
+    witness.on('chat:members-changed', ({ chatId, removed }) => removed.includes(ada.id) && left.push(chatId));
+    const answer = await server.request('DELETE', '/api/users/me', { as: ada, body: { password: ada.password } });
+    expect(answer.status).toBe(200);
+    expect(await closed).toMatchObject({ reason: 'revoked' });
+    const login = { email: ada.email, password: ada.password };
+    expect((await server.request('POST', '/api/auth/login', { body: login })).status).toBe(401);
+    expect((await server.request('GET', `/api/users/search?query=${ada.email}`, { as: grace })).body).toMatchObject({
+      data: { items: [] },
+    });
+
+    nowMs += 10_000;
+    await eventually(() => rows('jobs', { kind: 'account:end', state: 'done' })).toBe(1);
+    await expect.poll(() => left.toSorted()).toEqual([shared, pair].toSorted());
+    // The chat that only Ada was in is gone with all of it.
+    expect(await rows('chats', { _id: id(alone) })).toBe(0);
+    for (const name of ['entries', 'memberships']) expect(await rows(name, { chatId: id(alone) })).toBe(0);
+    expect(await rows('memberships', { userId: id(ada.id), state: { $ne: 'left' } })).toBe(0);
+    expect(await rows('memberships', { chatId: id(shared), userId: id(grace.id), role: 'owner' })).toBe(1);
+    for (const name of ['sessions', 'seen', 'key_devices']) {
+      expect(await rows(name, { $or: [{ userId: id(ada.id) }, { _id: id(ada.id) }] })).toBe(0);
+    }
+    expect(await rows('blocks')).toBe(0);
+    const user = await database.connection.collection('users').findOne({ _id: id(ada.id) });
+    expect(Object.keys(user ?? {}).sort()).toEqual([
+      '_id',
+      'createdAt',
+      'deletedAt',
+      'name',
+      'searchKeys',
+      'updatedAt',
+    ]);
+    expect(user).toMatchObject({ name: 'Deleted user', searchKeys: [] });
+
+    for (const chatId of [shared, pair]) {
+      const { items } = await witness.call('message:list', { chatId });
+      expect(items.map(({ content, sender }) => [content, sender.userId])).toEqual([['from Ada', ada.id]]);
+    }
+    expect(await witness.call('user:get', { userId: ada.id })).toMatchObject({ user: { name: 'Deleted user' } });
+    // Nobody can do anything with who is gone, and the address is free again.
+    await expect(witness.call('chat:add-members', { chatId: shared, userIds: [ada.id] })).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    const register = { email: ada.email, password: 'another long secret', name: 'Ada' };
+    expect((await server.request('POST', '/api/auth/register', { body: register })).status).toBe(200);
+  },
+);
+
+test('[LC-5] a member can have the whole chat as JSON or Markdown, and nobody else', { timeout: 60_000 }, async () => {
+  const [ada, grace, eve] = [
+    await server.person('Ada'),
+    await server.person('Grace *bold*'),
+    await server.person('Eve'),
+  ];
+  const chatId = await server.chat([ada, grace]);
+  const [client, other] = [await server.client(ada), await server.client(grace)];
+  await other.send(chatId, 'first\n# no heading');
+  // More than one page.
+  const sent = await Promise.all(Array.from({ length: 230 }, (_, n) => client.send(chatId, `message ${n}`)));
+  const deleted = sent.at(-1)?.id ?? '';
+  await client.call('message:delete', { chatId, messageId: deleted });
+
+  const get = (format: string, as: Person) =>
+    fetch(`${server.url}/api/chats/${chatId}/export?format=${format}`, {
+      headers: { authorization: `Bearer ${as.accessToken}` },
+    });
+  const json = await get('json', grace);
+  expect(json.headers.get('content-disposition')).toBe(`attachment; filename="chat-${chatId}.json"`);
+  const { chat, members, messages } = (await json.json()) as {
+    chat: object;
+    members: { id: string; name: string }[];
+    messages: { seq: number; content: string; senderName: string; deletedAt?: string }[];
+  };
+  expect(chat).toMatchObject({ id: chatId, kind: 'group' });
+  expect(members.map(({ name }) => name).sort()).toEqual(['Ada', 'Grace *bold*']);
+  expect(messages.map(({ seq }) => seq)).toEqual(Array.from({ length: 231 }, (_, n) => n + 1));
+  expect(messages[0]).toMatchObject({ content: 'first\n# no heading', senderName: 'Grace *bold*' });
+  expect(messages.at(-1)).toMatchObject({ content: '', deletedAt: expect.any(String) });
+
+  const markdown = await get('markdown', ada);
+  expect(markdown.headers.get('content-type')).toBe('text/markdown; charset=utf-8');
+  const text = await markdown.text();
+  expect(text).toContain('> first\n> # no heading\n');
+  expect(text).toContain(String.raw`**Grace \*bold\***`);
+  expect(text).toContain('> message 100\n');
+  expect(text.match(/_deleted_/g)).toHaveLength(1);
+
+  expect((await get('json', eve)).status).toBe(404);
+  expect((await get('pdf', ada)).status).toBe(400);
+  await expect.poll(() => rows('audit', { action: 'chat.export', target: chatId })).toBe(2);
+});
