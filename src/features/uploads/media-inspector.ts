@@ -35,6 +35,7 @@ export class MediaInspector {
   readonly #jobMs: number;
   readonly #queue: Waiting[] = [];
   #thread: Worker | undefined;
+  #starting: Promise<Worker> | undefined;
   #working = false;
   #closed = false;
   #idle: NodeJS.Timeout | undefined;
@@ -62,6 +63,7 @@ export class MediaInspector {
     clearTimeout(this.#idle);
     for (const { reject } of this.#queue.splice(0)) reject(stopping());
     await this.#end();
+    await this.#starting?.catch(() => {});
   }
 
   /**
@@ -95,8 +97,10 @@ export class MediaInspector {
   }
 
   async #ask(job: MediaJob): Promise<Facts> {
-    this.#thread ??= await this.#start();
+    this.#starting = this.#thread ? undefined : this.#start();
+    this.#thread ??= await this.#starting;
     const thread = this.#thread;
+    if (!thread) throw stopping();
     const ended = new AbortController();
     const timer = setTimeout(() => ended.abort('timeout'), this.#jobMs);
     const onError = (): void => ended.abort('error');
@@ -129,15 +133,18 @@ export class MediaInspector {
       resourceLimits: { maxOldGenerationSizeMb: 256 },
     });
     thread.unref();
-    // It loads its parsers first, and that is not to be counted. An error of the thread rejects this.
-    await once(thread, 'message');
     // Between jobs nobody else listens; the next job starts another.
+    const ended = new AbortController();
     const forget = (): void => {
       if (this.#thread === thread) this.#thread = undefined;
+      ended.abort(new Error('The thread for uploads did not start'));
     };
     thread.on('error', forget).on('exit', forget);
-    if (this.#closed) await thread.terminate();
-    return thread;
+    // It loads its parsers first, and that is not to be counted.
+    await once(thread, 'message', { signal: ended.signal });
+    if (!this.#closed) return thread;
+    await thread.terminate();
+    throw stopping();
   }
 
   async #end(): Promise<void> {
