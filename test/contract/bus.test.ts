@@ -4,8 +4,9 @@ import type { Bus } from '../../src/cluster/bus.ts';
 import { createMemoryBus } from '../../src/cluster/memory-bus.ts';
 import { LIMITS } from '../../src/protocol/index.ts';
 import { silentLog as log } from '../support/log.ts';
-import { hasRedis, sharedRedis, startRedis, startRedisCluster } from '../support/redis.ts';
+import { hasRedis, startRedis, startRedisCluster } from '../support/redis.ts';
 import { openRedisNode } from '../support/redis-node.ts';
+import { sharedRedis } from '../support/shared-redis.ts';
 import { describeBus, type BusWorld } from './bus.contract.ts';
 
 describeBus('memory', async () => {

@@ -2,8 +2,9 @@
 import { setImmediate as tick } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import type { Message } from '../../src/client/index.ts';
+import { randomOf } from '../support/random.ts';
 import { newId, type Fate } from './sdk-scripted-server.ts';
-import { contentsOf, heardBy, randomOf, startClient, startServer } from './sdk-setup.ts';
+import { contentsOf, heardBy, startClient, startServer } from './sdk-setup.ts';
 
 const FATES: readonly Fate[] = ['lose', 'lose-answer', 'cut', 'cut-after'];
 

@@ -1,9 +1,10 @@
 /** The SDK and the real server together, with a cable between them that is pulled. */
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import type { AtelierClient, ConnectOptions } from '../../src/client/index.ts';
+import { randomOf } from '../support/random.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
 import { startTcpCutter, type TcpCutter } from '../support/tcp-cutter.ts';
-import { contentsOf, heardBy, randomOf, startClient } from './sdk-setup.ts';
+import { contentsOf, heardBy, startClient } from './sdk-setup.ts';
 
 let server: TestServer;
 

@@ -30,14 +30,3 @@ export function heardBy(client: AtelierClient): Message[] {
 }
 
 export const contentsOf = (messages: readonly Message[]): string[] => messages.map((message) => message.content);
-
-/** Seeded randomness: the same numbers every run. */
-export function randomOf(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}

@@ -2,11 +2,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, connect, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { afterAll, beforeAll } from 'vitest';
+import { freePort } from './free-port.ts';
 import { hasPart } from './parts.ts';
 
 /** For `describe.runIf` and `test.runIf`: false where this machine has no Redis; throws in CI. */
@@ -38,21 +38,6 @@ export async function startRedis(): Promise<TestRedis> {
     pause: () => void child.kill('SIGSTOP'),
     resume: () => void child.kill('SIGCONT'),
     [Symbol.asyncDispose]: kill,
-  };
-}
-
-/** One for all tests of the suite that calls this; its URL is known once they run. */
-export function sharedRedis(start: () => Promise<{ url: string } & AsyncDisposable>): { readonly url: string } {
-  let server: ({ url: string } & AsyncDisposable) | undefined;
-  beforeAll(async () => {
-    server = await start();
-  });
-  afterAll(() => server?.[Symbol.asyncDispose]());
-  return {
-    get url() {
-      if (!server) throw new Error('No test runs');
-      return server.url;
-    },
   };
 }
 
@@ -116,12 +101,3 @@ const answers = (port: number): Promise<boolean> =>
     });
     socket.once('error', () => resolve(false));
   });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
