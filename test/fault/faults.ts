@@ -54,6 +54,9 @@ function broken(outcome: Outcome): string[] {
 const inSeconds = (ms: number | undefined): string =>
   ms === undefined || Number.isNaN(ms) ? '–' : ms === Infinity ? 'never' : (ms / 1_000).toFixed(1);
 
+// What has been started ends with this process.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 const rows: string[][] = [];
 let failures = 0;
 for (const scenario of chosen) {

@@ -1,6 +1,7 @@
 /** The embedded engine as a process of its own, which a test may kill and bring back at the same address. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { spawnChild } from './child.ts';
 import { freePort } from './free-port.ts';
 
 export interface DatabaseProcess extends AsyncDisposable {
@@ -34,7 +35,7 @@ export async function startDatabaseProcess(path: string): Promise<DatabaseProces
 /** Resolves when it listens. */
 async function start(path: string, port: number): Promise<ChildProcess> {
   const program = 'dist/storage/embedded-mongo/main.js';
-  const child = spawn(process.execPath, [program, '--path', path, '--port', String(port)], {
+  const child = spawnChild(process.execPath, [program, '--path', path, '--port', String(port)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'exit').then(([code]) => {

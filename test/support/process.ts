@@ -1,7 +1,8 @@
 /** The built server as a process of its own, which a test may kill. `npm test` builds it first. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { spawnChild } from './child.ts';
 import { testEnvironment } from './server.ts';
 
 export interface ServerProcess extends AsyncDisposable {
@@ -58,7 +59,7 @@ function spawnServer(
   args: readonly string[] = [],
 ): { child: ChildProcess; output: () => string } {
   const { PATH = '', HOME = '', TMPDIR } = process.env;
-  const child = spawn(process.execPath, [program, ...args], {
+  const child = spawnChild(process.execPath, [program, ...args], {
     env: { PATH, HOME, ...(TMPDIR ? { TMPDIR } : {}), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { spawnChild } from './child.ts';
 import { freePort } from './free-port.ts';
 import { hasPart } from './parts.ts';
 
@@ -75,7 +76,7 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 async function start(port: number, options: readonly string[] = []): Promise<ChildProcess> {
-  const child = spawn(
+  const child = spawnChild(
     'redis-server',
     ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...options],
     { stdio: 'ignore' },
