@@ -23,6 +23,7 @@ import { createCall, LIMITS, type CallRecord } from './protocol/index.ts';
 import { createRest } from './rest/rest.ts';
 import { createDiskBlobs } from './storage/blobs/index.ts';
 import { lockDataDir } from './storage/data-dir-lock.ts';
+import { explainDatabase } from './storage/database-fault.ts';
 import { connectDatabase, ensureIndexes } from './storage/database.ts';
 import { assertSchema, runMigrations } from './storage/migrations.ts';
 import { migrations } from './storage/migrations/index.ts';
@@ -273,6 +274,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       },
       {
         limit: (rate, key) => limits.take(rate, key),
+        explain: explainDatabase,
         observe: (record) => {
           metrics.operation(record);
           log.info('operation', lineOf(record));
@@ -301,13 +303,14 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       };
     };
     const { outbox } = auth;
-    const authenticate = (accessToken: string) => auth.authenticate(accessToken);
+    const authenticate = (accessToken: string) => auth.authenticate(accessToken).catch(rethrowExplained);
     const app = createRest({
       contract,
       events,
       call,
       authenticate,
       limits,
+      explain: explainDatabase,
       log,
       metrics,
       avatar: (userId) => avatars.find(userId),
@@ -328,7 +331,10 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     gateway.serve({
       call,
       authenticate,
-      hooks: [chat, presence],
+      hooks: [chat, presence].map((feature) => ({
+        connected: (connection) => feature.connected(connection).catch(rethrowExplained),
+        disconnected: (connection) => feature.disconnected(connection),
+      })),
     });
     const unsubscribe = bus.subscribe(ALL_NODES, (data) => {
       const notice = asSessionRevoked(data);
@@ -387,6 +393,10 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     };
   }
 }
+
+const rethrowExplained = (error: unknown): never => {
+  throw explainDatabase(error);
+};
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

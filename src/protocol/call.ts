@@ -36,6 +36,8 @@ export interface CallDeps {
   /** Takes one point of the class for the caller or throws `rate_limited`. */
   limit: (rate: RateClass, key: string) => void;
   observe: (record: CallRecord) => void;
+  /** What a part behind means by its error, a `Fault` where it is expected; else the error as it is. */
+  explain?: (error: unknown) => unknown;
   /** The one error boundary: a bug in a handler, with what was under way. */
   onBug: (error: unknown, record: CallRecord) => void;
 }
@@ -71,7 +73,7 @@ export function createCall<C extends Contract>(contract: C, handlers: Handlers<C
         resolve(answer);
       };
       const fail = (error: unknown): void => {
-        const fault = toFault(error);
+        const fault = toFault(deps.explain ? deps.explain(error) : error);
         finish({ ok: false, error: fault.toBody() }, fault.cause ?? error);
       };
 

@@ -13,6 +13,8 @@ export interface RestDeps {
   /** Rejects with `unauthenticated` when the token is not (or no longer) good. */
   authenticate: (accessToken: string) => Promise<Session>;
   limits: Pick<Limits, 'take'>;
+  /** What a part behind means by its error, a `Fault` where it is expected; else the error as it is. */
+  explain?: (error: unknown) => unknown;
   log: Log;
   metrics: RestMetrics;
   /** A user's picture, or undefined when there is no such user. */

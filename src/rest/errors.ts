@@ -11,13 +11,16 @@ export const nothingHere: RequestHandler = (request) => {
 };
 
 /** Answers faults as they are; a bug is logged with its cause and answered without a word of it. */
-export function errorBoundary(deps: Pick<RestDeps, 'log'>): ErrorRequestHandler {
+export function errorBoundary({
+  log,
+  explain = (error) => error,
+}: Pick<RestDeps, 'log' | 'explain'>): ErrorRequestHandler {
   // Express knows an error handler by its four parameters.
   return (error: unknown, request, response, _next) => {
     if (response.destroyed) return;
-    const fault = faultOf(error);
+    const fault = faultOf(explain(error));
     if (fault.code === 'internal') {
-      deps.log.error('A request broke', { error, requestId: requestIdOf(response), method: request.method });
+      log.error('A request broke', { error, requestId: requestIdOf(response), method: request.method });
     }
     if (response.headersSent) {
       response.destroy();

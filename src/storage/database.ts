@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Mongoose, type Connection, type ConnectOptions } from 'mongoose';
 import type { Log } from '../observability/log.ts';
+import { mendDriver } from './driver-fix.ts';
 
 /** The connection that all models are made on. Models never use mongoose's global one. */
 export interface Database {
@@ -96,6 +97,7 @@ export async function ensureIndexes(connection: Connection): Promise<void> {
 }
 
 function createMongoose(): Mongoose {
+  mendDriver();
   const mongoose = new Mongoose();
   mongoose.set('sanitizeFilter', true);
   mongoose.set('strictQuery', true);

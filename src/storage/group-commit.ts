@@ -9,6 +9,7 @@
 import { performance } from 'node:perf_hooks';
 import { mongo } from 'mongoose';
 import { Fault, LIMITS, withResolvers } from '../protocol/index.ts';
+import { unreachable } from './database-fault.ts';
 
 type Document = mongo.Document;
 
@@ -177,9 +178,6 @@ export class GroupCommit<R extends Row, T> {
     this.#again(rest);
   }
 }
-
-const unreachable = (cause: unknown): Fault =>
-  new Fault('unavailable', 'The database is out of reach; the outcome is unknown', { cause, retryAfterMs: 1_000 });
 
 /** Whether the write's fate is unknown, as opposed to refused: no answer came, or not from a majority. */
 const isBreak = (error: unknown): boolean =>

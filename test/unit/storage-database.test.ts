@@ -1,9 +1,12 @@
-import { createServer } from 'node:net';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Schema } from 'mongoose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { explainDatabase } from '../../src/storage/database-fault.ts';
 import { connectDatabase, ensureIndexes } from '../../src/storage/database.ts';
 import { startEmbeddedMongo, type EmbeddedMongo } from '../../src/storage/embedded-mongo/index.ts';
 import type { Log } from '../../src/observability/log.ts';
@@ -112,4 +115,41 @@ describe('the database', () => {
     await named.close();
     await engine.close();
   });
+
+  test('[ST-8] an operation on a connection that is cut just before its write ends, and does not wait for ever', async () => {
+    const engine = await startEmbeddedMongo({ path: dataDir, port: 0 });
+    const database = await connectDatabase({ dataDir, mongodbUri: engine.uri, log });
+    const driver = createRequire(createRequire(import.meta.url).resolve('mongoose'));
+    const { Connection } = driver('mongodb/lib/cmap/connection.js') as { Connection: DriverConnection };
+    const { ns } = driver('mongodb/lib/utils.js') as { ns: (name: string) => object };
+    const socket = connect(Number(new URL(engine.uri).port), '127.0.0.1');
+    await once(socket, 'connect');
+    const driverConnection = new Connection(socket, { id: 1, generation: 0, hostAddress: engine.uri });
+    const asked = driverConnection.command(ns('admin.$cmd'), { hello: 1 }, {});
+    // Its end is not told yet when the driver writes.
+    socket.destroy();
+    await expect(asked).rejects.toThrow(/closed/);
+    await database.close();
+    await engine.close();
+  });
+
+  test('[ST-9] an error that says that the database is away is `unavailable`; any other is as it was', async () => {
+    const engine = await startEmbeddedMongo({ path: dataDir, port: 0 });
+    const mongodbUri = `${engine.uri}/?serverSelectionTimeoutMS=200`;
+    const database = await connectDatabase({ dataDir, mongodbUri, log });
+    const rows = database.connection.collection<{ _id: number }>('rows');
+    await rows.insertOne({ _id: 1 });
+    const duplicate = await rows.insertOne({ _id: 1 }).catch((error: unknown) => error);
+    expect(explainDatabase(duplicate)).toBe(duplicate);
+    await Promise.all([engine.close(), expect.poll(() => database.ping()).toBe(false)]);
+    const away = await rows.findOne({}).catch((error: unknown) => error);
+    expect(explainDatabase(away)).toMatchObject({ code: 'unavailable', retryAfterMs: 1_000, cause: away });
+    await database.close();
+  });
 });
+
+/** The part of the driver's own connection that is under test. */
+type DriverConnection = new (
+  socket: Socket,
+  options: object,
+) => { command(namespace: object, command: object, options: object): Promise<unknown> };
