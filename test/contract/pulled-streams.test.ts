@@ -10,7 +10,8 @@ import { createRedisBus } from '../../src/cluster/redis-bus.ts';
 import type { Log } from '../../src/observability/log.ts';
 import { LIMITS } from '../../src/protocol/index.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
-import { hasRedis, sharedRedis, startRedis } from '../support/redis.ts';
+import { hasRedis, startRedis } from '../support/redis.ts';
+import { sharedRedis } from '../support/shared-redis.ts';
 import { FakeClock } from './fake-clock.ts';
 import { describePulledStreams } from './pulled-streams.contract.ts';
 

@@ -1,33 +1,22 @@
 /** The database dies under load and comes back: what was acknowledged is there, once, in order, and heard by everyone. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { AtelierError } from '../../src/client/index.ts';
+import { startDatabaseProcess } from '../support/database-process.ts';
 import { historyOf } from '../support/history.ts';
 import { startProcess, testEnvironment } from '../support/process.ts';
 import { openWorld } from '../support/server.ts';
 
 const WRITERS = 8;
 
-/** A database in a process of its own, on the port given (0 for any). */
-async function startDatabase(path: string, port: string): Promise<{ child: ChildProcess; uri: string }> {
-  const program = 'dist/storage/embedded-mongo/main.js';
-  const child = spawn(process.execPath, [program, '--path', path, '--port', port], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const [line] = (await once(child.stdout as NodeJS.EventEmitter, 'data')) as [Buffer];
-  return { child, uri: line.toString().trim() };
-}
-
 test(
   '[CH-7] [CH-10] a database that is killed under load and comes back has everything that was acknowledged',
   { timeout: 120_000 },
   async () => {
     const directory = await mkdtemp(join(tmpdir(), 'atelier-database-'));
-    let database = await startDatabase(join(directory, 'db'), '0');
+    const database = await startDatabaseProcess(join(directory, 'db'));
     const env = { ...testEnvironment(join(directory, 'data')), MONGODB_URI: database.uri };
     const server = await startProcess(env);
     const world = openWorld(() => server.url);
@@ -52,10 +41,9 @@ test(
       for (let round = 0; round < 2; round++) {
         const before = acked.length;
         await expect.poll(() => acked.length, { timeout: 30_000 }).toBeGreaterThan(before + 200);
-        database.child.kill('SIGKILL');
-        await once(database.child, 'exit');
+        await database.kill();
         await expect.poll(async () => (await fetch(`${server.url}/readyz`)).status, { timeout: 15_000 }).toBe(503);
-        database = await startDatabase(join(directory, 'db'), new URL(database.uri).port);
+        await database.restart();
         await expect.poll(async () => (await fetch(`${server.url}/readyz`)).status, { timeout: 15_000 }).toBe(200);
       }
       const before = acked.length;
@@ -75,7 +63,7 @@ test(
     } finally {
       await world[Symbol.asyncDispose]();
       await server.end('SIGKILL');
-      database.child.kill('SIGKILL');
+      await database.kill();
       await rm(directory, { recursive: true, force: true });
     }
   },

@@ -230,6 +230,24 @@ export const RULES: RuleGroup[] = [
     },
   },
   {
+    title: 'Several servers',
+    rules: {
+      'CN-1':
+        'Members on different servers hear every message of a chat once and in one order, however many of them write at once.',
+      'CN-2':
+        'When a server dies, or stands still, everybody on it goes on with another, and what it had acknowledged is heard by all.',
+      'CN-3':
+        'While the servers cannot hear each other, writing and reading go on; when they can again, everybody is told what was missed.',
+      'CN-4':
+        'While the database is away, operations that need it answer `unavailable` or `timeout`; the same `clientId` again finds out what became of them.',
+      'CN-5':
+        'Who vanished with a server or behind a silent connection is seen to be offline by all, and nobody else is, for good.',
+      'CN-6': 'However connections end, and however servers are stopped and started, nothing acknowledged is lost.',
+      'CN-7':
+        'What happens in a chat takes effect on every server at once: members that come and go, typing, presence, opened and ended sessions, assistants that write.',
+    },
+  },
+  {
     title: 'Assistants: the model behind',
     rules: {
       'AI-1':

@@ -2,12 +2,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { startCluster, type TestCluster } from '../../support/cluster.ts';
 import { Ends } from '../../support/ends.ts';
+import { signUp } from '../../support/people.ts';
 import { randomOf, shuffled, type Random } from '../../support/random.ts';
 import type { Person } from '../../support/server.ts';
 import { check, readLog, type Findings } from './check.ts';
 import type { LoadClient, Outage } from './load-client.ts';
 import { Load } from './load.ts';
-import { signUp } from './people.ts';
 import { startPlainClient } from './plain-client.ts';
 import { GhostWatch } from './presence.ts';
 import { startSdkClient, type SdkClient } from './sdk-client.ts';
