@@ -4,7 +4,8 @@ import { createLimits, type LimitsOptions } from '../../src/cluster/limits.ts';
 import { redisLimiter } from '../../src/cluster/redis-limiter.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
 import { silentLog } from '../support/log.ts';
-import { hasRedis, sharedRedis, startRedis, startRedisCluster } from '../support/redis.ts';
+import { hasRedis, startRedis, startRedisCluster } from '../support/redis.ts';
+import { sharedRedis } from '../support/shared-redis.ts';
 import { describeLimits, type LimitsWorld } from './limits.contract.ts';
 
 describeLimits('memory', async (options) => {

@@ -6,7 +6,8 @@ import { PRESENCE_EXPIRY_MS } from '../../src/cluster/redis-presence-entries.ts'
 import { createRedisPresenceRegistry } from '../../src/cluster/redis-presence-registry.ts';
 import { silentLog as log } from '../support/log.ts';
 import { openRedisNode, type RedisNode } from '../support/redis-node.ts';
-import { hasRedis, sharedRedis, startRedis, startRedisCluster } from '../support/redis.ts';
+import { hasRedis, startRedis, startRedisCluster } from '../support/redis.ts';
+import { sharedRedis } from '../support/shared-redis.ts';
 import { startTcpCutter } from '../support/tcp-cutter.ts';
 import { describePresenceRegistry, type PresenceWorld } from './presence-registry.contract.ts';
 

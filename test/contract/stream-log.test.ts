@@ -5,7 +5,8 @@ import { createRedisStreamLog } from '../../src/cluster/redis-stream-log.ts';
 import { STREAM_LOG_MS, type StreamLog } from '../../src/cluster/stream-log.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
 import { silentLog } from '../support/log.ts';
-import { hasRedis, sharedRedis, startRedis, startRedisCluster } from '../support/redis.ts';
+import { hasRedis, startRedis, startRedisCluster } from '../support/redis.ts';
+import { sharedRedis } from '../support/shared-redis.ts';
 import { FakeClock } from './fake-clock.ts';
 import { describeStreamLog, type StreamWorld } from './stream-log.contract.ts';
 

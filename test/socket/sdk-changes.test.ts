@@ -4,7 +4,8 @@ import type { AtelierClient, Message } from '../../src/client/index.ts';
 import { historyOf } from '../support/history.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
 import { startTcpCutter, type TcpCutter } from '../support/tcp-cutter.ts';
-import { randomOf, startClient } from './sdk-setup.ts';
+import { randomOf } from '../support/random.ts';
+import { startClient } from './sdk-setup.ts';
 
 let server: TestServer;
 

@@ -1,5 +1,6 @@
 /** A crowd that writes without pause: who sends what where is given by the seed, when by the rate. */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { oneOf, type Random } from '../../support/random.ts';
 import type { Acked, LoadClient } from './load-client.ts';
 
@@ -53,10 +54,16 @@ export class Load {
     this.#clients.splice(this.#clients.indexOf(client), 1);
   }
 
-  /** Resolves when everything that was sent has its answer. */
-  async stop(): Promise<void> {
+  /** Resolves when everything that was sent has its answer, or it is clear that it gets none: with how many that are. */
+  async stop(timeoutMs: number): Promise<number> {
     clearInterval(this.#timer);
-    await Promise.all(this.#underWay);
+    const given = new AbortController();
+    await Promise.race([
+      Promise.all(this.#underWay),
+      pause(timeoutMs, undefined, { signal: given.signal, ref: false }).catch(() => {}),
+    ]);
+    given.abort();
+    return this.#underWay.size;
   }
 
   #sendOne(): void {

@@ -48,6 +48,7 @@ const CHATS_PER_CLIENT = 2;
 /** One client in so many has no SDK. */
 const PLAIN_ONE_IN = 4;
 const CONNECT_AT_ONCE = 20;
+const ANSWERED_TIMEOUT_MS = 60_000;
 const WHOLE_TIMEOUT_MS = 60_000;
 const PRESENCE_TIMEOUT_MS = 30_000;
 
@@ -64,7 +65,8 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
   await pause(options.beforeMs);
   await scenario.run(stage);
   await pause(options.afterMs);
-  await load.stop();
+  const unanswered = await load.stop(ANSWERED_TIMEOUT_MS);
+  const health = unanswered > 0 ? await Promise.all(cluster.nodes.map(healthOf)) : [];
 
   const reader = watchers[0] as SdkClient;
   const world = cluster.world();
@@ -90,7 +92,12 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
     ghostsGoneMs,
     presenceWrong: wrong.length,
     ...returns(outages, stage, scenario.silent),
-    faults: [...stayed.flatMap(({ faults }) => faults), ...wrong, ...errorsOf(cluster)],
+    faults: [
+      ...(unanswered > 0 ? [`${unanswered} messages were never answered: ${health.join('; ')}`] : []),
+      ...stayed.flatMap(({ faults }) => faults),
+      ...wrong,
+      ...errorsOf(cluster),
+    ],
   };
 }
 
@@ -155,6 +162,15 @@ function returns(
     ),
     backFromCutMs: silent ? ascending(over.map(({ backAtMs }) => backAtMs - stage.faultAtMs)) : [],
   };
+}
+
+/** What a node says of itself, and the last that it wrote. */
+async function healthOf({ url, output }: TestCluster['nodes'][number]): Promise<string> {
+  const said = await fetch(`${url}/health`, { signal: AbortSignal.timeout(5_000) }).then(
+    (answer) => answer.text(),
+    (error: unknown) => String(error),
+  );
+  return `${url} says ${said}, and wrote ${output().slice(-1_000)}`;
 }
 
 /** What the servers called a bug. */
