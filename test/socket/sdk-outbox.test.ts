@@ -13,7 +13,8 @@ import { historyOf } from '../support/history.ts';
 import { startServer as startRealServer } from '../support/server.ts';
 import { startTcpCutter } from '../support/tcp-cutter.ts';
 import { fault, newId } from './sdk-scripted-server.ts';
-import { contentsOf, randomOf, startClient, startServer } from './sdk-setup.ts';
+import { randomOf } from '../support/random.ts';
+import { contentsOf, startClient, startServer } from './sdk-setup.ts';
 
 /** What a browser keeps for a page. */
 class PageStorage implements WebStorage {
