@@ -165,12 +165,12 @@ function returns(
 }
 
 /** What a node says of itself, and the last that it wrote. */
-async function healthOf({ url, output }: TestCluster['nodes'][number]): Promise<string> {
-  const said = await fetch(`${url}/health`, { signal: AbortSignal.timeout(5_000) }).then(
+async function healthOf(node: TestCluster['nodes'][number]): Promise<string> {
+  const said = await fetch(`${node.url}/health`, { signal: AbortSignal.timeout(5_000) }).then(
     (answer) => answer.text(),
     (error: unknown) => String(error),
   );
-  return `${url} says ${said}, and wrote ${output().slice(-1_000)}`;
+  return `${node.url} says ${said}, and wrote ${node.output().slice(-1_000)}`;
 }
 
 /** What the servers called a bug. */
