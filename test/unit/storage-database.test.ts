@@ -141,7 +141,9 @@ describe('the database', () => {
     await rows.insertOne({ _id: 1 });
     const duplicate = await rows.insertOne({ _id: 1 }).catch((error: unknown) => error);
     expect(explainDatabase(duplicate)).toBe(duplicate);
-    await Promise.all([engine.close(), expect.poll(() => database.ping()).toBe(false)]);
+    const closing = engine.close();
+    await expect.poll(() => database.ping()).toBe(false);
+    await closing;
     const away = await rows.findOne({}).catch((error: unknown) => error);
     expect(explainDatabase(away)).toMatchObject({ code: 'unavailable', retryAfterMs: 1_000, cause: away });
     await database.close();
