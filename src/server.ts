@@ -236,7 +236,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       auth,
       users,
       chats: chat.upkeep,
-      chatParts: [(chatId) => ai.forgetChat(chatId)],
+      chatParts: [(chatId) => ai.forgetChat(chatId), (chatId) => attachments.removeOfChat(chatId)],
       userParts: [
         (userId) => blocks.forgetUser(userId),
         (userId) => keys.forgetUser(userId),

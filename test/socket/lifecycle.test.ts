@@ -9,6 +9,7 @@ import { startEmbeddedMongo, type EmbeddedMongo } from '../../src/storage/embedd
 import { freshDatabaseUri } from '../support/database.ts';
 import { silentLog as log } from '../support/log.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
+import { PNG, upload } from '../support/uploads.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -56,10 +57,17 @@ async function send(
   person: Person,
   chatId: string,
   content: string,
+  more: object = {},
 ): Promise<{ id: string; seq: number; rev: number }> {
-  const body = { clientId: content, content };
+  const body = { clientId: content, content, ...more };
   const { body: answer } = await server.request('POST', `/api/chats/${chatId}/messages`, { as: person, body });
   return (answer as unknown as { data: { id: string; seq: number; rev: number } }).data;
+}
+
+/** A message with a picture, whose row is in the database then. */
+async function sendPicture(person: Person, chatId: string): Promise<void> {
+  const { attachmentId } = await upload(server, person, { content: PNG, name: 'pic.png', type: 'image/png' });
+  await send(person, chatId, 'a picture', { type: 'image', attachmentIds: [attachmentId] });
 }
 
 const setRetention = (owner: Person, chatId: string, retentionDays: number | null) =>
@@ -101,7 +109,11 @@ test(
   async () => {
     let [ada, grace] = [await server.person('Ada'), await server.person('Grace')];
     const [gone, stays] = [await server.chat([ada, grace]), await server.chat([ada, grace])];
-    for (const chatId of [gone, stays]) await send(ada, chatId, 'hello');
+    for (const chatId of [gone, stays]) {
+      await send(ada, chatId, 'hello');
+      await sendPicture(ada, chatId);
+    }
+    expect(await rows('attachments')).toBe(2);
     await server.request('POST', `/api/chats/${gone}/prompt`, { as: ada, body: { content: 'hello', wait: true } });
     expect(await rows('streams', { chatId: id(gone) })).toBe(1);
     expect((await server.request('DELETE', `/api/chats/${gone}`, { as: ada })).status).toBe(200);
@@ -116,7 +128,9 @@ test(
     nowMs += DAY_MS + 3 * HOUR_MS;
     await eventually(() => rows('chats', { _id: id(gone) })).toBe(0);
     for (const name of ['entries', 'memberships', 'streams']) expect(await rows(name, { chatId: id(gone) })).toBe(0);
-    expect(await rows('entries', { chatId: id(stays) })).toBe(1);
+    expect(await rows('entries', { chatId: id(stays) })).toBe(2);
+    // Its picture goes too, and the other chat's stays.
+    await eventually(() => rows('attachments')).toBe(1);
     expect(await rows('memberships', { chatId: id(stays) })).toBe(2);
     grace = await again(grace);
     expect((await server.request('GET', `/api/chats/${gone}`, { as: grace })).status).toBe(404);
