@@ -241,6 +241,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
         (userId) => blocks.forgetUser(userId),
         (userId) => keys.forgetUser(userId),
         (userId) => presence.forgetUser(userId),
+        (userId) => attachments.removeOfUser(userId),
         (userId) => avatars.remove(userId),
       ],
       audit,

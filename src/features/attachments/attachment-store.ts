@@ -143,9 +143,9 @@ export class AttachmentStore {
     await this.#releaseAll({ chatId: new Types.ObjectId(chatId) });
   }
 
-  /** Also those that messages carry. */
+  /** Those that no message has claimed: messages of an ended account stay with the others, and what they carry. */
   async releaseOfUser(userId: string): Promise<void> {
-    await this.#releaseAll({ userId: new Types.ObjectId(userId) });
+    await this.#releaseAll({ userId: new Types.ObjectId(userId), state: { $in: ['uploading', 'ready'] } });
   }
 
   /** Those whose time has come, longest due first. */
@@ -182,11 +182,11 @@ export class AttachmentStore {
   async #releaseAll(filter: mongo.Filter<AttachmentRecord>): Promise<void> {
     for (;;) {
       const rows = await this.#rows
-        .find({ ...filter, state: { $ne: 'released' } }, { projection: { _id: 1 } })
+        .find({ state: { $ne: 'released' }, ...filter }, { projection: { _id: 1 } })
         .limit(BATCH)
         .toArray();
       if (rows.length === 0) return;
-      await this.#release({ _id: { $in: rows.map(({ _id }) => _id) } });
+      await this.#release({ ...filter, _id: { $in: rows.map(({ _id }) => _id) } });
     }
   }
 

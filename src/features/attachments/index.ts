@@ -39,7 +39,7 @@ export interface Attachments extends AttachmentPort {
   routes: (tools: RouteTools) => Router;
   /** The chat is gone. May be repeated. */
   removeOfChat(chatId: string): Promise<void>;
-  /** The user is gone, and what they have uploaded with them, also what messages carry. May be repeated. */
+  /** The account has ended: what no message carries goes, the rest stays with its messages. May be repeated. */
   removeOfUser(userId: string): Promise<void>;
   /** Removes what nobody needs. To be called from time to time, on any node. */
   collect(signal?: AbortSignal): Promise<void>;

@@ -179,7 +179,7 @@ export const RULES: RuleGroup[] = [
         'Nothing that was uploaded can run or be shown as a document: files come as attachments, documents as bytes of unknown type, everything with `nosniff` and a policy that allows nothing.',
       'AT-10':
         "A message takes its sender's own uploads, each only once; its retry takes the same again. Those of a message of type image or voice are of that kind.",
-      'AT-11': `An upload that no message carries within ${hours(LIMITS.attachmentUnusedMs)} goes; those of a deleted message, chat or account go with it.`,
+      'AT-11': `An upload that no message carries within ${hours(LIMITS.attachmentUnusedMs)} goes; those of a removed message or chat go with it, and with an account what no message carries.`,
       'AT-12': `A user's picture can be replaced by an image of at most ${mib(LIMITS.avatarBytes)}, and taken back.`,
     },
   },
