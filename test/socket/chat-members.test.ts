@@ -75,6 +75,27 @@ test('[CH-30] who is removed hears and may do nothing more, at once', async () =
   expect(await call(victim, 'chat:get', { chatId })).toMatchObject({ chat: { unread: 1, memberCount: 3 } });
 });
 
+test('[CH-30] a socket that comes back is in the rooms of the chats that its user is in by then', async () => {
+  const { persons, sockets, chatId } = await people(2);
+  const [owner, member] = [at(sockets, 0), at(persons, 1)];
+  const other = await server.chat(persons);
+  const back = async (): Promise<string[]> => {
+    const socket = await server.socket(member);
+    const messages = heard(socket, 'message:created');
+    await send(owner, chatId, 'in the one');
+    await send(owner, other, 'in the other');
+    // The events of the one room come before those of the other, which was written later.
+    await expect.poll(() => messages.map(({ message }) => message.content)).toContain('in the other');
+    socket.disconnect();
+    return messages.map(({ message }) => message.content);
+  };
+  expect(await back()).toEqual(['in the one', 'in the other']);
+  await call(owner, 'chat:remove-member', { chatId, userId: member.id });
+  expect(await back()).toEqual(['in the other']);
+  await call(owner, 'chat:add-members', { chatId, userIds: [member.id] });
+  expect(await back()).toEqual(['in the one', 'in the other']);
+});
+
 test('[CH-30] messages that race with the removal of their sender are before it or refused', async () => {
   const { persons, sockets, chatId } = await people(2);
   const [owner, victim] = [at(sockets, 0), at(sockets, 1)];

@@ -5,6 +5,7 @@ import type { Limits } from '../../cluster/limits.ts';
 import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
 import { Fault, type Handlers, type Origin, type Session } from '../../protocol/index.ts';
+import { BatchLoader } from '../../storage/batch-loader.ts';
 import type { Users } from '../users/index.ts';
 import { AccountEnding } from './account-ending.ts';
 import { createAccessTokens } from './access-tokens.ts';
@@ -69,7 +70,8 @@ export function createAuth(deps: AuthDeps): Auth {
     now,
     publish: (notice) => bus.publish(ALL_NODES, notice),
   });
-  const live = createLiveSessions((sessionId) => sessions.live(sessionId), bus, now);
+  const loader = new BatchLoader((sessionIds) => sessions.live(sessionIds));
+  const live = createLiveSessions((sessionId) => loader.get(sessionId), bus, now);
   const { provider, outbox } = createOtpProvider(deps.otp.provider, log, now);
 
   const lockout = createLockout(models, pepper, now);

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { Types } from 'mongoose';
 import { truncateIp } from '../../observability/truncate-ip.ts';
 import type { Origin } from '../../protocol/index.ts';
+import type { LiveSession } from './live-sessions.ts';
 import type { AuthModels, EndReason, SessionRecord, SignInMethod } from './model.ts';
 import type { SessionRevoked } from './revocation.ts';
 import { deriveKey, keyedHash, sameHash } from './secrets.ts';
@@ -46,8 +47,8 @@ export interface SessionStore {
   end(sessionId: string, reason: EndReason): Promise<boolean>;
   /** Ends all sessions of a user and tells every node. Resolves with their ids, ended before or now. */
   endAllOf(userId: string): Promise<Types.ObjectId[]>;
-  /** Whose the session is and when it ends; undefined if it has ended or does not exist. */
-  live(sessionId: string): Promise<{ userId: string; endsAtMs: number } | undefined>;
+  /** Whose each session is and when it ends; those that have ended or do not exist are left out. */
+  live(sessionIds: readonly string[]): Promise<Map<string, LiveSession>>;
 }
 
 export interface SessionStoreDeps {
@@ -207,9 +208,19 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
       return records.map(({ _id }) => _id);
     },
 
-    async live(sessionId) {
-      const record = await sessions.findOne<SessionRecord>({ _id: new Types.ObjectId(sessionId), ...alive() });
-      return record ? { userId: String(record.userId), endsAtMs: record.expiresAt.getTime() } : undefined;
+    async live(sessionIds) {
+      const records = await sessions
+        .find<Pick<SessionRecord, '_id' | 'userId' | 'expiresAt'>>(
+          { _id: { $in: sessionIds.map((id) => new Types.ObjectId(id)) }, ...alive() },
+          { projection: { userId: 1, expiresAt: 1 } },
+        )
+        .toArray();
+      return new Map(
+        records.map(({ _id, userId, expiresAt }) => [
+          String(_id),
+          { userId: String(userId), endsAtMs: expiresAt.getTime() },
+        ]),
+      );
     },
   };
 }

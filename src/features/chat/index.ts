@@ -176,7 +176,7 @@ export function createChat(deps: ChatDeps): ChatFeature {
 
   /** The ids of a user's newest chats. */
   async function newestChats(userId: string, limit: number = LIMITS.chatsAtConnect): Promise<Types.ObjectId[]> {
-    const all = (await memberships.ofUser(userId)).map(({ chatId }) => chatId);
+    const all = await memberships.chatIdsOf(userId);
     if (all.length <= limit) return all;
     const newest = await models.chats.collection
       .find<Pick<ChatRecord, '_id'>>({ _id: { $in: all } }, { projection: { _id: 1 } })

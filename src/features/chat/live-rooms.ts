@@ -3,6 +3,7 @@
  * membership move sockets as soon as a node tells of them, and once more when the rows are read again, in case a notice
  * was lost.
  */
+import { LRUCache } from 'lru-cache';
 import type { Types } from 'mongoose';
 import { ALL_NODES, type Bus } from '../../cluster/bus.ts';
 import type { Log } from '../../observability/log.ts';
@@ -29,11 +30,27 @@ export interface LiveRoomsDeps {
 
 /** How far the clocks of two nodes may differ. */
 const CLOCKS_DIFFER_MS = 60_000;
+/** Ids of chats that are remembered for users who come back, about 50 bytes each. */
+const REMEMBERED_IDS = 400_000;
+
+/** A user's chats being loaded. */
+interface Load {
+  /** Those that they lose meanwhile. */
+  lost: Set<string>;
+  /** Something has changed meanwhile: the outcome is not to be remembered. */
+  outdated: boolean;
+}
 
 export class LiveRooms {
   readonly #deps: LiveRoomsDeps;
-  /** Users whose chats are being loaded, with those that they lose meanwhile. */
-  readonly #loading = new Map<string, Set<Set<string>>>();
+  /** By user. */
+  readonly #loading = new Map<string, Set<Load>>();
+  /** The newest chats by user, for a storm of reconnects; forgotten as soon as a change of membership is heard of. */
+  readonly #chatsOf = new LRUCache<string, readonly string[]>({
+    maxSize: REMEMBERED_IDS,
+    sizeCalculation: (chatIds) => chatIds.length + 1,
+    ttl: LIMITS.headCompareMs,
+  });
   readonly #stop: (() => void)[];
   readonly #leftListeners = new Set<{ call: (userIds: readonly string[]) => void }>();
   #readAt: number;
@@ -58,21 +75,46 @@ export class LiveRooms {
 
   /** Lets a new socket into its user's chats; resolves when nothing in them can be missed. */
   async connected({ id, userId }: { id: string; userId: string }): Promise<void> {
-    const { rooms, sequencer, newestChats } = this.#deps;
-    const lost = new Set<string>();
-    const loads = this.#loading.get(userId) ?? new Set();
-    this.#loading.set(userId, loads.add(lost));
-    try {
-      const chats = (await newestChats(userId)).map((chatId) => chatId.toHexString());
-      const mine = chats.filter((chatId) => !lost.has(chatId));
-      for (const chatId of mine) {
-        sequencer.entering(chatId);
-        rooms.join({ connectionId: id }, chatRoom(chatId));
-      }
-      await Promise.all(mine.map((chatId) => sequencer.open(chatId)));
-    } finally {
-      if (loads.delete(lost) && loads.size === 0) this.#loading.delete(userId);
+    const known = this.#chatsOf.get(userId);
+    if (known) this.#join(id, known);
+    const chats = known ?? (await this.#loadAndJoin(id, userId));
+    await Promise.all(chats.map((chatId) => this.#deps.sequencer.open(chatId)));
+  }
+
+  #join(connectionId: string, chatIds: readonly string[]): void {
+    for (const chatId of chatIds) {
+      this.#deps.sequencer.entering(chatId);
+      this.#deps.rooms.join({ connectionId }, chatRoom(chatId));
     }
+  }
+
+  async #loadAndJoin(connectionId: string, userId: string): Promise<readonly string[]> {
+    const load: Load = { lost: new Set(), outdated: false };
+    const loads = this.#loading.get(userId) ?? new Set();
+    this.#loading.set(userId, loads.add(load));
+    try {
+      const chats = (await this.#deps.newestChats(userId)).map((chatId) => chatId.toHexString());
+      if (!load.outdated) this.#chatsOf.set(userId, chats);
+      const mine = chats.filter((chatId) => !load.lost.has(chatId));
+      // Before the load ends: from then on `#leave` looks for the socket in the room.
+      this.#join(connectionId, mine);
+      return mine;
+    } finally {
+      if (loads.delete(load) && loads.size === 0) this.#loading.delete(userId);
+    }
+  }
+
+  /** What is remembered, or being loaded, of these users' chats may no longer hold. */
+  #forget(userIds: Iterable<string>): void {
+    for (const userId of userIds) {
+      this.#chatsOf.delete(userId);
+      for (const load of this.#loading.get(userId) ?? []) load.outdated = true;
+    }
+  }
+
+  #forgetAll(): void {
+    this.#chatsOf.clear();
+    this.#forget(this.#loading.keys());
   }
 
   /** Called with users who are no longer in some chat, possibly more than once. Returns how to stop. */
@@ -88,6 +130,7 @@ export class LiveRooms {
     const since = new Date(this.#readAt - CLOCKS_DIFFER_MS);
     const startedAt = now();
     memberships.forgetAll();
+    this.#forgetAll();
     for (const { chatId, userId, state } of await memberships.changedSince(since)) {
       const [chat, user] = [chatId.toHexString(), userId.toHexString()];
       if (state === 'active') await this.#enter(chat, [user]);
@@ -108,11 +151,13 @@ export class LiveRooms {
     switch (notice.type) {
       case 'members:changed':
         memberships.forget(chatId, [...notice.added, ...notice.removed, ...notice.roles]);
+        this.#forget([...notice.added, ...notice.removed]);
         this.#leave(chatId, notice.removed);
         await this.#enter(chatId, notice.added, notice.rev);
         return;
       case 'chat:opened':
         memberships.forget(chatId, notice.userIds);
+        this.#forget(notice.userIds);
         // A new chat's beginning belongs to the live events, also what was written before this notice came.
         if (notice.fresh) {
           sequencer.entering(chatId);
@@ -124,6 +169,7 @@ export class LiveRooms {
         return;
       case 'chat:closed': {
         memberships.forgetAll();
+        this.#forgetAll();
         const users = new Set(rooms.connections(chatRoom(chatId)).map(({ userId }) => userId));
         this.#leave(chatId, [...users]);
         return;
@@ -156,7 +202,7 @@ export class LiveRooms {
     const { rooms, typing } = this.#deps;
     for (const { call } of this.#leftListeners) call(userIds);
     for (const userId of userIds) {
-      for (const lost of this.#loading.get(userId) ?? []) lost.add(chatId);
+      for (const { lost } of this.#loading.get(userId) ?? []) lost.add(chatId);
       typing.stop(chatId, userId);
       const inside = rooms
         .connections(userRoom(userId))

@@ -5,6 +5,7 @@
 import { LRUCache } from 'lru-cache';
 import { mongo, Types, type Model } from 'mongoose';
 import { Fault, LIMITS } from '../../protocol/index.ts';
+import { BatchLoader } from '../../storage/batch-loader.ts';
 import { abovePlace, type Place } from './cursor.ts';
 import { ACTIVE, type MembersEntry, type MembershipRecord } from './model.ts';
 import type { Member, RoleName } from './shapes.ts';
@@ -20,6 +21,7 @@ export class Memberships {
   readonly #model: Model<MembershipRecord>;
   readonly #now: () => number;
   readonly #roles = new LRUCache<string, RoleName>({ max: REMEMBERED, ttl: LIMITS.headCompareMs });
+  readonly #chatIds = new BatchLoader((userIds) => this.#chatIdsOfAll(userIds));
   /** Removals that are queued but not in the rows yet. */
   readonly #leaving = new Map<string, number>();
 
@@ -181,6 +183,11 @@ export class Memberships {
     return this.#model.collection.find<MembershipRecord>({ userId: new Types.ObjectId(userId), state }).toArray();
   }
 
+  /** The ids of the chats that a user is in, read together with those of others who ask at the same time. */
+  async chatIdsOf(userId: string): Promise<ObjectId[]> {
+    return (await this.#chatIds.get(userId)) ?? [];
+  }
+
   /** Those of the users in one chat, in any state. */
   ofUsersIn(chatId: ObjectId, userIds: readonly string[]): Promise<MembershipRecord[]> {
     return this.#model.collection
@@ -230,6 +237,23 @@ export class Memberships {
       members.push({ userId: userId.toHexString(), role });
     }
     return byChat;
+  }
+
+  async #chatIdsOfAll(userIds: readonly string[]): Promise<Map<string, ObjectId[]>> {
+    const rows = await this.#model.collection
+      .find<Pick<MembershipRecord, 'userId' | 'chatId'>>(
+        { userId: { $in: userIds.map((id) => new Types.ObjectId(id)) }, ...ACTIVE },
+        { projection: { _id: 0, userId: 1, chatId: 1 } },
+      )
+      .toArray();
+    const byUser = new Map<string, ObjectId[]>();
+    for (const { userId, chatId } of rows) {
+      const key = userId.toHexString();
+      const chatIds = byUser.get(key) ?? [];
+      byUser.set(key, chatIds);
+      chatIds.push(chatId);
+    }
+    return byUser;
   }
 
   /** Which of the chats the user is a member of. */

@@ -8,6 +8,9 @@ interface SeenRecord {
 
 export class LastSeen {
   readonly #model: Model<SeenRecord>;
+  /** Departures that wait for their write. */
+  readonly #noted = new Map<string, Date>();
+  #writing: Promise<void> | undefined;
 
   constructor(connection: Connection) {
     const schema = new Schema<SeenRecord>({ lastSeen: { type: Date, required: true } }, { versionKey: false });
@@ -24,21 +27,37 @@ export class LastSeen {
   }
 
   async forget(userId: string): Promise<void> {
+    this.#noted.delete(userId);
+    await this.#writing?.catch(() => {});
     await this.#model.collection.deleteOne({ _id: new Types.ObjectId(userId) });
   }
 
-  /** The users' last connections have ended. */
+  /** The users' last connections have ended. Those of one turn, and of the time that a write takes, are written together. */
   async note(userIds: readonly string[], at: Date): Promise<void> {
-    if (userIds.length === 0) return;
-    await this.#model.collection.bulkWrite(
-      userIds.map((userId) => ({
-        updateOne: {
-          filter: { _id: new Types.ObjectId(userId) },
-          update: { $max: { lastSeen: at } },
-          upsert: true,
-        },
-      })),
-      { ordered: false },
-    );
+    for (const userId of userIds) this.#noted.set(userId, at);
+    this.#writing ??= this.#write();
+    await this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    try {
+      await new Promise((resolve) => setImmediate(resolve));
+      while (this.#noted.size > 0) {
+        const noted = [...this.#noted];
+        this.#noted.clear();
+        await this.#model.collection.bulkWrite(
+          noted.map(([userId, at]) => ({
+            updateOne: {
+              filter: { _id: new Types.ObjectId(userId) },
+              update: { $max: { lastSeen: at } },
+              upsert: true,
+            },
+          })),
+          { ordered: false },
+        );
+      }
+    } finally {
+      this.#writing = undefined;
+    }
   }
 }
