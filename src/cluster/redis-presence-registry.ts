@@ -27,6 +27,8 @@ const BEAT_MS = 1_000;
 const BLIND_MS = 3_000;
 /** What nodes get to come back to an empty Redis: their next attempt to connect, a beat, and the writing. */
 const SETTLE_MS = 3_000;
+/** How long a connection waits until the others can see it. */
+const SET_MS = 1_000;
 /** How long a change waits for the listeners of `onGone`. */
 const GONE_MS = 1_000;
 const TOPIC = 'presence';
@@ -66,6 +68,7 @@ class RedisPresenceRegistry implements PresenceRegistry {
   #watchingSinceMs = 0;
   #beating: Promise<string[]> | undefined;
   #catchingUp: Promise<void> | undefined;
+  #failing = false;
   #closed = false;
 
   constructor({ redis, prefix, nodeId, bus, log, clock = systemClock }: RedisPresenceRegistryOptions) {
@@ -92,7 +95,8 @@ class RedisPresenceRegistry implements PresenceRegistry {
     const connections = this.#connections.get(userId) ?? new Map<string, ConnectionStatus>();
     if (connections.get(connectionId) === status) return;
     this.#connections.set(userId, connections.set(connectionId, status));
-    await this.#write(userId);
+    // A connection does not wait for a Redis that hangs.
+    await atMost(SET_MS, this.#write(userId));
   }
 
   async remove(userId: string, connectionId: string): Promise<{ last: boolean }> {
@@ -136,9 +140,11 @@ class RedisPresenceRegistry implements PresenceRegistry {
       await (this.#catchingUp ??= this.#catchUp(dead).finally(() => {
         this.#catchingUp = undefined;
       }));
+      this.#failing = false;
     } catch (error) {
-      // A lost connection speaks for itself.
-      if (this.#redis.ready) this.#log.warn('Presence could not be brought up to date', { error });
+      // Said once; a lost connection speaks for itself.
+      if (this.#redis.ready && !this.#failing) this.#log.warn('Presence could not be brought up to date', { error });
+      this.#failing = true;
     }
   }
 
@@ -238,11 +244,9 @@ class RedisPresenceRegistry implements PresenceRegistry {
   async #gone(userIds: readonly string[]): Promise<void> {
     if (userIds.length === 0) return;
     const told = [...this.#goneListeners].map(async ({ call }) => call(userIds));
-    const { promise, stop } = after(GONE_MS);
-    await Promise.race([Promise.all(told), promise]).catch((error: unknown) => {
+    await atMost(GONE_MS, Promise.all(told)).catch((error: unknown) => {
       this.#log.warn('Who is gone could not be noted', { count: userIds.length, error });
     });
-    stop();
   }
 
   #reach(inReach: boolean): void {
@@ -264,12 +268,17 @@ class RedisPresenceRegistry implements PresenceRegistry {
 
 const outOfReach = (): Fault => new Fault('unavailable', 'Presence is out of reach');
 
-function after(ms: number): { promise: Promise<void>; stop: () => void } {
+/** Waits for the work, but no longer than that. */
+async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
-  const promise = new Promise<void>((resolve) => {
+  const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms);
   });
-  return { promise, stop: () => clearTimeout(timer) };
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function register<T>(listeners: Set<T>, listener: T): () => void {

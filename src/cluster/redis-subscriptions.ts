@@ -24,6 +24,8 @@ export class RedisSubscriptions {
   /** Counts the connections: what was begun on a former one means nothing. */
   #epoch = 0;
   #listening = false;
+  /** Said once, until it listens again. */
+  #refused = false;
   #retry: NodeJS.Timeout | undefined;
 
   constructor(deps: RedisSubscriptionsDeps) {
@@ -80,6 +82,7 @@ export class RedisSubscriptions {
       await subscribed;
       if (epoch !== this.#epoch) return;
       this.#listening = true;
+      this.#refused = false;
       this.#deps.onListening();
     } catch (error) {
       this.#failed(epoch, error);
@@ -101,7 +104,8 @@ export class RedisSubscriptions {
     const { redis, log } = this.#deps;
     // Without a connection its return brings everything back.
     if (epoch !== this.#epoch || !redis.ready) return;
-    log.warn('Channels of Redis could not be subscribed', { error });
+    if (!this.#refused) log.warn('Channels of Redis could not be subscribed', { error });
+    this.#refused = true;
     this.#lose();
     this.#retry = setTimeout(() => void this.start(), RETRY_MS).unref();
   }

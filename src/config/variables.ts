@@ -52,6 +52,21 @@ const url = (schemes: readonly string[]) =>
     .refine((value) => isUrl(value, schemes), `must be a URL that starts with ${schemes.map(withSlashes).join(' or ')}`)
     .transform((value) => value.replace(/\/+$/, ''));
 
+const redisUrl = z
+  .string()
+  .transform((value) => value.replace(/\/+$/, ''))
+  .refine(
+    isRedisUrl,
+    'must be redis://host:port or rediss://host:port, or redis+cluster:// or rediss+cluster:// with hosts separated by commas',
+  );
+
+function isRedisUrl(value: string): boolean {
+  const [, cluster, hosts = ''] = /^rediss?(\+cluster)?:\/\/(?:[^@\s/]*@)?([^@\s/]+)(?:\/\d+)?$/.exec(value) ?? [];
+  const list = hosts.split(',');
+  if (cluster === undefined && list.length > 1) return false;
+  return list.every((host) => host !== '' && URL.canParse(`redis://${host}`));
+}
+
 const withSlashes = (scheme: string): string => `${scheme}://`;
 
 function isUrl(value: string, schemes: readonly string[]): boolean {
@@ -136,7 +151,7 @@ export const VARIABLES = {
   ),
   REDIS_URL: variable(
     'Storage',
-    url(['redis', 'rediss', 'redis+cluster', 'rediss+cluster']).optional(),
+    redisUrl.optional(),
     '',
     'A Redis (6.2 or newer) for several nodes, as redis://127.0.0.1:6379; rediss:// for TLS; redis+cluster://host:port,host:port for a Redis Cluster (7.0 or newer). All nodes of a deployment have the same database and the same REDIS_URL. Without it this node is the only one.',
   ),

@@ -40,6 +40,8 @@ const PING_MS = 1_000;
 const SILENCE_MS = 2_500;
 /** How often a cluster is asked who has which slots. */
 const SLOTS_MS = 5_000;
+/** Changes of its shards are told at most this often. */
+const RESHARDED_MS = 500;
 /** Where pings do not reach (subscribers of a cluster) the kernel finds half-open connections, 10 s after this. */
 const KEEP_ALIVE_MS = 2_000;
 /** Tries again after 50 ms and then ever later, at most this (and up to 100 ms more, so that nodes do not come as one). */
@@ -94,6 +96,7 @@ class Connections implements RedisConnections {
   /** Undefined before it is known for the first time. */
   #ready: boolean | undefined;
   #lastError: unknown;
+  #resharded: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(commands: RedisClient, subscriber: RedisClient, log: Log) {
@@ -108,9 +111,12 @@ class Connections implements RedisConnections {
       client.on('error', (error: unknown) => {
         this.#lastError = error;
       });
-      // A shard of a cluster has got a new subscriber.
+      // Shards of a cluster have got new subscribers; while one is out of reach it is said again and again.
       client.on('subscribersReady', () => {
-        if (this.ready) this.#call(this.#readyListeners);
+        this.#resharded ??= setTimeout(() => {
+          this.#resharded = undefined;
+          if (this.ready) this.#call(this.#readyListeners);
+        }, RESHARDED_MS).unref();
       });
     }
     const timer = setInterval(() => {
@@ -153,6 +159,7 @@ class Connections implements RedisConnections {
 
   async #close(): Promise<void> {
     this.#stopPings();
+    clearTimeout(this.#resharded);
     this.#readyListeners.clear();
     this.#lostListeners.clear();
     await Promise.all([...new Set([this.commands, this.subscriber])].map((client) => quit(client)));

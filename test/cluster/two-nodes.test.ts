@@ -151,6 +151,10 @@ describe.runIf(hasRedis())('two nodes', { timeout: 120_000 }, () => {
     await expect.poll(() => health(third), { timeout: 10_000 }).toMatchObject({ status: 'ok' });
   });
 
+  test('[CL-107] a server on Redis that was used and closed leaves nothing open', async () => {
+    expect(await runToEnd(env, 'test/support/start-use-close.mjs')).toEqual({ code: 0, output: '' });
+  });
+
   test('[CL-106] [ST-25] a process without REDIS_URL does not share the data directory', async () => {
     const { REDIS_URL: _, ...alone } = env;
     const { code, output } = await runToEnd(alone);

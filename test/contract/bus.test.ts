@@ -139,6 +139,18 @@ describe.runIf(here)('the bus on Redis', () => {
     await expect.poll(() => foreign).toEqual([2]);
   });
 
+  test('[CL-87] listens again, and says so, when Redis cuts off its subscriber', async () => {
+    await using redis = await startRedis();
+    await using a = await openRedisNode(redis.url, 'a');
+    await using b = await openRedisNode(redis.url, 'b');
+    const got = await collect(b.bus, 'topic');
+    const ready = Promise.all([a, b].map(({ bus }) => new Promise<void>((resolve) => bus.onReady(resolve))));
+    await a.redis.commands.client('KILL', 'TYPE', 'PUBSUB');
+    await ready;
+    a.bus.publish('topic', 1);
+    await expect.poll(() => got).toEqual([1]);
+  });
+
   test('[CL-86] ends a request at once when no node answers on its topic', async () => {
     await using redis = await startRedis();
     await using a = await openRedisNode(redis.url, 'a');

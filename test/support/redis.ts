@@ -1,5 +1,5 @@
 /** A real Redis of a test's own, which it may kill and bring back empty. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -45,21 +45,23 @@ export async function startRedis(): Promise<TestRedis> {
 /** A Redis Cluster of three shards without replicas. */
 export async function startRedisCluster(): Promise<{ url: string } & AsyncDisposable> {
   const directory = await mkdtemp(join(tmpdir(), 'atelier-redis-'));
+  const found = new Set<number>();
+  while (found.size < 6) found.add(await freePort());
+  const ports = [...found];
   const shards = await Promise.all(
-    [1, 2, 3].map(async (shard) => {
-      const [port, busPort] = [await freePort(), await freePort()];
-      const cluster = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort)];
+    ports.slice(0, 3).map(async (port, shard) => ({
+      port,
       // Each remembers the cluster in a file of its own.
-      return {
-        port,
-        child: await start(port, [...cluster, '--cluster-config-file', join(directory, `${shard}.conf`)]),
-      };
-    }),
+      child: await start(port, {
+        'cluster-enabled': 'yes',
+        'cluster-port': ports[shard + 3],
+        'cluster-config-file': join(directory, `${shard}.conf`),
+      }),
+    })),
   );
   const addresses = shards.map(({ port }) => `127.0.0.1:${port}`);
-  const create = spawn('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-yes'], { stdio: 'ignore' });
-  const [code] = (await once(create, 'exit')) as [number | null];
-  if (code !== 0) throw new Error(`redis-cli could not make a cluster: ${code}`);
+  const create = spawnSync('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-yes'], { encoding: 'utf8' });
+  if (create.status !== 0) throw new Error(`redis-cli could not make a cluster:\n${create.stdout}${create.stderr}`);
   return {
     url: `redis+cluster://${addresses.join(',')}`,
     async [Symbol.asyncDispose]() {
@@ -75,12 +77,19 @@ async function stop(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-async function start(port: number, options: readonly string[] = []): Promise<ChildProcess> {
-  const child = spawnChild(
-    'redis-server',
-    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...options],
-    { stdio: 'ignore' },
-  );
+async function start(port: number, more: Record<string, unknown> = {}): Promise<ChildProcess> {
+  const options = {
+    port,
+    bind: '127.0.0.1',
+    save: '',
+    appendonly: 'no',
+    // It would load a dump that lies in its directory.
+    dir: tmpdir(),
+    dbfilename: `atelier-${port}.rdb`,
+    ...more,
+  };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const child = spawnChild('redis-server', args, { stdio: 'ignore' });
   let failure: Error | undefined;
   child.once('error', (error) => {
     failure = error;

@@ -128,6 +128,28 @@ describe('the configuration', () => {
     }
   });
 
+  test('[CF-11] takes the address of a Redis or of a Redis Cluster', () => {
+    const good = [
+      'redis://localhost',
+      'redis://:p%40ss@10.0.0.1:6380/2',
+      'rediss://user:secret@[::1]:6379',
+      'redis+cluster://a:7000,b:7001,[::1]:7002',
+      'rediss+cluster://user:secret@a,b',
+    ];
+    for (const REDIS_URL of good) expect(loadConfig({ REDIS_URL: `${REDIS_URL}/` }).redisUrl).toBe(REDIS_URL);
+    for (const REDIS_URL of [
+      'localhost:6379',
+      'http://localhost',
+      'redis://',
+      'redis://a,b',
+      'redis://a:port',
+      'redis+cluster://a:1,,b:2',
+      'redis+cluster://a:99999',
+    ]) {
+      expect(faulty({ REDIS_URL })).toEqual(['REDIS_URL']);
+    }
+  });
+
   test('[CF-10] has an example file that is current', async () => {
     expect(await readFile(new URL('../../.env.example', import.meta.url), 'utf8')).toBe(envExample());
   });

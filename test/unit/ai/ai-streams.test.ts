@@ -281,6 +281,29 @@ describe('the end of a node', () => {
     expect(await node.call('ai:resume', ADA, { streamId, offset: 0 })).toMatchObject({ status: 'interrupted' });
   });
 
+  test('[AI-35] that died is noticed while the stream log is out of reach: its end waits for the text', async () => {
+    const { streamLog } = system.cluster;
+    let inReach = false;
+    const other = await system.addNode({
+      streamLog: {
+        ...streamLog,
+        read: (streamId, offset) =>
+          inReach ? streamLog.read(streamId, offset) : Promise.reject(new Fault('unavailable', 'Out of reach')),
+      },
+    });
+    const { streamId, messageId, answer } = await begin();
+    answer.say('So far');
+    await heard(streamId, 'So far');
+    await system.cluster.kill(node.id);
+    await other.ai.recover();
+    // Meanwhile nobody who asks about the chat is refused.
+    expect(await other.ai.running(chatId)).toEqual([{ streamId, messageId, offset: 0 }]);
+    expect(await other.call('ai:resume', ADA, { streamId, offset: 3 })).toMatchObject({ status: 'running', text: '' });
+    inReach = true;
+    await other.ended(streamId);
+    expect(await other.chat.messageById(chatId, messageId)).toMatchObject({ content: 'So far' });
+  });
+
   test('[AI-35] that died is noticed: another one stores the text that the log has', async () => {
     const other = await system.addNode();
     await other.ai.recover();
