@@ -46,6 +46,8 @@ class RedisBus implements Bus {
   readonly #onDrop: (reason: DropReason) => void;
   readonly #local: LocalBus;
   readonly #requests = new BusRequests();
+  /** By request: called when it comes back to this node. */
+  readonly #echoes = new Map<number, () => void>();
   readonly #publisher: RedisPublisher;
   readonly #subscriptions: RedisSubscriptions;
   readonly #readyListeners = new Set<{ call: () => void }>();
@@ -105,10 +107,21 @@ class RedisBus implements Bus {
   request(topic: string, data: unknown, timeoutMs: number): Promise<unknown> {
     const request = this.#requests.open(topic, timeoutMs);
     const askedHere = this.#local.ask(topic, data, request.answer);
-    // This node is one of the receivers where somebody answers here.
-    const here = this.#local.responders.has(topic) ? 1 : 0;
-    this.#send(`${this.#prefix}?${topic}`, topic, [this.#nodeId, data, request.id], (receivers = 0) => {
-      if (receivers <= here) void askedHere.then(request.fail);
+    let receivers: number | undefined;
+    let echoes = 0;
+    const giveUpIfAlone = (): void => {
+      if (receivers !== undefined && receivers <= echoes) void askedHere.then(request.fail);
+    };
+    // Where somebody answers here too, this node gets its own request and is one of the receivers.
+    this.#echoes.set(request.id, () => {
+      echoes++;
+      giveUpIfAlone();
+    });
+    const forget = (): void => void this.#echoes.delete(request.id);
+    request.answered.then(forget, forget);
+    this.#send(`${this.#prefix}?${topic}`, topic, [this.#nodeId, data, request.id], (count = 0) => {
+      receivers = count;
+      giveUpIfAlone();
     });
     return request.answered;
   }
@@ -166,7 +179,10 @@ class RedisBus implements Bus {
     const topic = channel.slice(this.#prefix.length + 1);
     try {
       const [from, data, id] = this.#packr.unpack(message) as [from: string, data: unknown, id: number];
-      if (from === this.#nodeId) return;
+      if (from === this.#nodeId) {
+        if (kind === '?') this.#echoes.get(id)?.();
+        return;
+      }
       if (kind === ':') this.#local.deliver(topic, data);
       else if (kind === '?') this.#answer(topic, from, data, id);
       else if (topic === '') this.#ready();
