@@ -18,6 +18,7 @@ import { contract, events, PROTOCOL_VERSION } from './features/registry.ts';
 import { MediaInspector } from './features/uploads/index.ts';
 import { createAvatars, createUsers } from './features/users/index.ts';
 import { createGateway } from './gateway/gateway.ts';
+import { createRedisAdapter } from './gateway/redis-adapter.ts';
 import { createAudit, createErrorHook, createMetrics, type Log } from './observability/index.ts';
 import { createCall, LIMITS, type CallRecord } from './protocol/index.ts';
 import { createRest } from './rest/rest.ts';
@@ -102,7 +103,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       metrics,
     });
     ends.push(() => cluster.close());
-    const { nodes, leases, bus, presenceRegistry, streamLog, limits, redis } = cluster;
+    const { nodes, leases, bus, presenceRegistry, streamLog, limits, redis, redisPrefix } = cluster;
     const jobs = createJobs({ connection, nodes, bus, log, now });
 
     const blobs = await createDiskBlobs({ directory: join(config.dataDir, 'blobs') });
@@ -112,9 +113,17 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     const httpServer = createHttpServer();
     const allowsOrigin = originRule(config);
     const slowReaders = metrics.counter('slow_readers_total', 'Clients given up because they did not read');
+    const droppedOperations = metrics.counter(
+      'remote_operations_dropped_total',
+      'Operations on sockets of other nodes that did not reach them',
+    );
+    const adapter =
+      redis &&
+      (await createRedisAdapter({ redis, prefix: redisPrefix, onDrop: () => droppedOperations.add({}), onBug }));
     const gateway = createGateway({
       httpServer,
       bus,
+      ...(adapter ? { adapter } : {}),
       events,
       checkEvents,
       protocolVersion: PROTOCOL_VERSION,

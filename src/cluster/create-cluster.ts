@@ -38,6 +38,8 @@ export interface Cluster {
   limits: Limits;
   /** Undefined where the node is alone. */
   redis: RedisConnections | undefined;
+  /** Begins every key and channel of this deployment there; goes with `redis`. */
+  redisPrefix: string;
   close(): Promise<void>;
 }
 
@@ -68,6 +70,7 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
   function inMemory(): Omit<Cluster, 'nodes' | 'leases' | 'close'> {
     return {
       redis: undefined,
+      redisPrefix: '',
       bus: ending(createMemoryBus({ log })),
       presenceRegistry: ending(createMemoryPresenceRegistry()),
       streamLog: ending(createMemoryStreamLog()),
@@ -86,6 +89,7 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
     const bus = ending(await createRedisBus({ redis, prefix, nodeId, log, onDrop }));
     return {
       redis,
+      redisPrefix: prefix,
       bus,
       presenceRegistry: ending(await createRedisPresenceRegistry({ redis, prefix, nodeId, bus, log })),
       streamLog: ending(createRedisStreamLog({ redis, prefix })),

@@ -1,8 +1,12 @@
 /** Delivery over several nodes: what one emits and relays the others hear, in its order and within the bus's bounds. */
-import { expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createRedisBus } from '../../src/cluster/redis-bus.ts';
 import { chatRoom, LIMITS, userRoom, type Packet, type Room } from '../../src/protocol/index.ts';
+import { connectRedis } from '../../src/storage/redis.ts';
 import { createBusNetwork } from '../support/bus-network.ts';
-import { startGateway, type TestMember } from '../support/gateway.ts';
+import { startGateway, type TestGateway, type TestMember } from '../support/gateway.ts';
+import { silentLog } from '../support/log.ts';
+import { hasRedis, startRedis } from '../support/redis.ts';
 
 const room = chatRoom('1');
 
@@ -149,4 +153,44 @@ test('a node that is alone makes nothing for others', async () => {
   await gateway.rooms.listening(room);
   await expect.poll(() => numbers(member)).toEqual([2]);
   expect(gateway.bugs).toEqual([]);
+});
+
+describe.runIf(hasRedis())('on Redis', () => {
+  test('[PR-20] the same over a real bus: order, text and binary, large and small', async () => {
+    await using server = await startRedis();
+    const gateways: TestGateway[] = [];
+    for (const nodeId of ['here', 'there', 'third']) {
+      const redis = await connectRedis({ url: server.url, log: silentLog });
+      const bus = await createRedisBus({ redis, prefix: 'atelier:test:1', nodeId, log: silentLog });
+      const gateway = await startGateway({ bus });
+      onTestFinished(async () => {
+        await gateway[Symbol.asyncDispose]();
+        await bus.close();
+        await redis.close();
+      });
+      gateways.push(gateway);
+    }
+    const members: TestMember[] = [];
+    for (const gateway of gateways) members.push(await gateway.join(room), await gateway.join(room, 'polling'));
+    for (const gateway of gateways) await gateway.rooms.listening(room);
+    const each = 100;
+    for (let n = 0; n < each; n++) {
+      for (const [node, { rooms }] of gateways.entries()) {
+        const text = 'ü'.repeat(n % 10 === 0 ? LIMITS.relayBatchBytes : n * 20);
+        rooms.emit(room, 'said', n % 3 === 0 ? { node, n, bytes: Buffer.from(text) } : { node, n, text });
+      }
+      await new Promise(setImmediate);
+    }
+    for (const { heard } of members) {
+      await expect.poll(() => heard.length, { timeout: 20_000 }).toBe(each * gateways.length);
+      const events = heard.map(([, data]) => data as { node: number; n: number; bytes?: Uint8Array });
+      for (const node of gateways.keys()) {
+        expect(events.filter((event) => event.node === node).map(({ n }) => n)).toEqual(
+          Array.from({ length: each }, (_, n) => n),
+        );
+      }
+      expect(events.find(({ n }) => n === 30)?.bytes?.length).toBe(2 * LIMITS.relayBatchBytes);
+    }
+    for (const { bugs } of gateways) expect(bugs).toEqual([]);
+  });
 });
