@@ -37,6 +37,7 @@ export class LoadClient {
   readonly #acks = new Map<number, (answer: unknown) => void>();
   #settle: { ready: () => void; refused: (error: Error) => void };
   #nextAck = 0;
+  #alive: NodeJS.Timeout | undefined;
   #upgraded = false;
   #rest: Buffer | undefined;
   #onEvent: ((payload: Buffer) => void) | undefined;
@@ -83,10 +84,22 @@ export class LoadClient {
     this.#onEvent = onEvent;
   }
 
+  /** Reads no more, but says every second that it is there, as the worst of clients does. */
+  stopReading(): void {
+    this.#socket.pause();
+    this.#alive = setInterval(() => this.#send('3'), 1_000).unref();
+  }
+
+  get isOpen(): boolean {
+    return !this.#socket.destroyed;
+  }
+
   /** Resolves when the connection is gone. */
   close(): Promise<void> {
+    clearInterval(this.#alive);
     return new Promise((resolve) => {
-      this.#socket.once('close', () => resolve()).destroy();
+      if (this.#socket.destroyed) resolve();
+      else this.#socket.once('close', () => resolve()).destroy();
     });
   }
 

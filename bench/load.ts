@@ -107,7 +107,7 @@ export async function saturate(
 /** Messages at an even pace, by the clients in turn: how long until the answer, how long until each delivery. */
 export async function pace(
   clients: readonly LoadClient[],
-  load: { perSecond: number; seconds: number },
+  load: { perSecond: number; seconds: number; sizeBytes?: number },
 ): Promise<{ deliveredMs: number[]; ackMs: number[] }> {
   const deliveredMs: number[] = [];
   for (const client of clients) {
@@ -122,7 +122,15 @@ export async function pace(
   for (let n = 0; n < load.seconds * load.perSecond; n++) {
     await wait(startedAt + (n * 1_000) / load.perSecond - performance.now());
     const sender = clients[n % clients.length] as LoadClient;
-    acks.push(send(sender, performance.now().toFixed(3).padEnd(100)));
+    acks.push(
+      send(
+        sender,
+        performance
+          .now()
+          .toFixed(3)
+          .padEnd(load.sizeBytes ?? 100),
+      ),
+    );
   }
   const ackMs = await Promise.all(acks);
   await wait(200);

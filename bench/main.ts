@@ -4,6 +4,7 @@ import { durable } from './durable.ts';
 import { idle } from './idle.ts';
 import { room, rooms } from './rooms.ts';
 import { smallRooms } from './small-rooms.ts';
+import { slowReader } from './slow-reader.ts';
 import { storm } from './storm.ts';
 
 const BENCHES: Record<string, (rounds: number) => Promise<string>> = {
@@ -12,6 +13,7 @@ const BENCHES: Record<string, (rounds: number) => Promise<string>> = {
   storm,
   idle,
   durable,
+  'slow-reader': slowReader,
   'two-nodes': (rounds) => room(rounds, { rooms: 1, size: 100, nodes: 2 }),
   'two-nodes-large': (rounds) => room(rounds, { rooms: 1, size: 1_000, nodes: 2 }),
   'two-nodes-small': (rounds) => smallRooms(rounds, 2),

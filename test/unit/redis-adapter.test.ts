@@ -70,7 +70,9 @@ describe.runIf(hasRedis())('on one Redis', () => {
         return here.drops;
       })
       .toBeGreaterThan(0);
-    await expect(here.namespace.in(first).fetchSockets()).rejects.toThrow();
+    await expect(here.namespace.in(first).fetchSockets()).rejects.toThrow(
+      /closed|writeable|refused|enableOfflineQueue|Stream/,
+    );
     here.namespace.serverSideEmit('word', { n: 1 });
     here.rooms.emit(first, 'said', { n: 1 });
     await expect.poll(() => mine.heard).toEqual([['said', { n: 1 }]]);
