@@ -77,28 +77,26 @@ async function phase(system: System, clients: Awaited<ReturnType<typeof connectA
   if (!slow || !node) throw new Error('There is nobody');
   if (stops) slow.stopReading();
   const load = pace(others, { ...LOAD, seconds: SECONDS });
-  let over = false;
+  const state = { over: false };
   void load.finally(() => {
-    over = true;
+    state.over = true;
   });
   const startedAt = performance.now();
   const result: Omit<Phase, 'deliveredMs'> = { residentMib: 0, waitingMib: undefined, closedAfterSeconds: undefined };
-  const sockets = await figure(node.url, 'sockets');
-  while (!over) {
+  while (!state.over) {
     await wait(500);
     result.residentMib = Math.max(result.residentMib, node.residentBytes() / MIB);
-    const waiting = await figure(node.url, 'outbound_largest_bytes');
-    if (waiting === undefined) continue;
-    result.waitingMib = Math.max(result.waitingMib ?? 0, waiting / MIB);
-    const left = (await figure(node.url, 'sockets')) ?? 0;
-    if (left < (sockets ?? 0)) result.closedAfterSeconds ??= (performance.now() - startedAt) / 1_000;
+    if (system.name !== 'Atelier') continue;
+    const { waitingMib, sockets } = await figures(node.url);
+    result.waitingMib = Math.max(result.waitingMib ?? 0, waitingMib);
+    if (sockets < clients.length) result.closedAfterSeconds ??= (performance.now() - startedAt) / 1_000;
   }
   return { ...result, deliveredMs: (await load).deliveredMs };
 }
 
-/** One of the server's own figures; the baseline has none. */
-async function figure(url: string, name: string): Promise<number | undefined> {
+/** The server's own figures: the most that waited for one socket, and how many are open. */
+async function figures(url: string): Promise<{ waitingMib: number; sockets: number }> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  const value = new RegExp(`^atelier_${name} (\\S+)$`, 'm').exec(text)?.[1];
-  return value === undefined ? undefined : Number(value);
+  const read = (name: string): number => Number(new RegExp(`^atelier_${name} (\\S+)$`, 'm').exec(text)?.[1]);
+  return { waitingMib: read('outbound_largest_bytes') / MIB, sockets: read('sockets') };
 }

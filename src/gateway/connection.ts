@@ -51,8 +51,9 @@ export class Connection {
   #session: Session;
   readonly #origin: Origin;
   readonly #deps: ConnectionDeps;
-  readonly #queue = new KeyedQueue();
-  readonly #goneListeners = new Set<() => void>();
+  /** These two exist only while operations are under way: most connections are idle. */
+  #queue: KeyedQueue | undefined;
+  #goneListeners: Set<() => void> | undefined;
   #underWay = 0;
   #expiry: NodeJS.Timeout | undefined;
   /** Undefined once `hello` is out; until then operations wait for it. */
@@ -118,11 +119,18 @@ export class Connection {
       : this.#deps.call(name, input, caller);
     work
       .then((answer) => {
-        this.#underWay--;
+        this.#done();
         ack?.(answer.ok && !this.#takes(answer) ? { ok: false, error: unread().toBody() } : answer);
       })
       // An answer that cannot be encoded must not end the process.
       .catch((error: unknown) => this.#deps.onBug(error, { connectionId: this.ref.id, userId: this.ref.userId }));
+  }
+
+  #done(): void {
+    this.#underWay--;
+    if (this.#underWay > 0 || (this.#queue && this.#queue.size > 0)) return;
+    this.#queue = undefined;
+    this.#goneListeners = undefined;
   }
 
   #refusal(): Fault | undefined {
@@ -152,15 +160,16 @@ export class Connection {
       connectionId: this.ref.id,
       origin: this.#origin,
       requestId: randomUUID(),
-      queue: this.#queue,
+      queue: (this.#queue ??= new KeyedQueue()),
       onGone: this.#onGone,
       renewSession: this.#renewSession,
     };
   }
 
   readonly #onGone = (listener: () => void): (() => void) => {
-    this.#goneListeners.add(listener);
-    return () => this.#goneListeners.delete(listener);
+    const listeners = (this.#goneListeners ??= new Set());
+    listeners.add(listener);
+    return () => listeners.delete(listener);
   };
 
   readonly #renewSession = (session: Session): void => {
@@ -185,7 +194,7 @@ export class Connection {
 
   #ended(): void {
     clearTimeout(this.#expiry);
-    for (const listener of this.#goneListeners) listener();
+    for (const listener of this.#goneListeners ?? []) listener();
     for (const hook of this.#deps.hooks) hook.disconnected?.(this.ref);
     this.#deps.ended(this);
   }
