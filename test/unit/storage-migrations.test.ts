@@ -1,4 +1,4 @@
-import { Schema } from 'mongoose';
+import { Schema, Types } from 'mongoose';
 import { describe, expect, test } from 'vitest';
 import { createLeases } from '../../src/cluster/leases.ts';
 import { createNodes } from '../../src/cluster/nodes.ts';
@@ -115,5 +115,26 @@ describe('migrations', () => {
     const model = database.connection.model('Thing', schema);
     await runner.run(shipped);
     expect(Object.keys(await model.collection.indexInformation()).toSorted()).toEqual(['_id_', 'thing_name']);
+  });
+
+  test('[ST-47] memberships of the first version count as they did', async () => {
+    await using database = await openTestDatabase();
+    await using runner = await join(database);
+    const memberships = database.connection.collection('memberships');
+    const chatId = new Types.ObjectId();
+    const left = {
+      chatId,
+      userId: new Types.ObjectId(),
+      role: 'member',
+      state: 'left',
+      rev: 4,
+      changedAt: new Date(0),
+    };
+    await memberships.insertMany([{ chatId, userId: new Types.ObjectId(), role: 'owner' }, left]);
+    await runner.run(shipped);
+    expect(await memberships.find({ chatId }).sort({ rev: 1 }).toArray()).toMatchObject([
+      { role: 'owner', state: 'active', rev: 0, changedAt: expect.any(Date) },
+      left,
+    ]);
   });
 });

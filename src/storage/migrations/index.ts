@@ -8,4 +8,14 @@ export const migrations: readonly Migration[] = [
     name: 'indexes of the first version',
     up: ({ connection }) => ensureIndexes(connection),
   },
+  {
+    version: 2,
+    name: 'memberships with a state, and the indexes of messages that change',
+    async up({ connection }) {
+      await connection
+        .collection('memberships')
+        .updateMany({ state: { $exists: false } }, { $set: { state: 'active', rev: 0, changedAt: new Date() } });
+      await ensureIndexes(connection);
+    },
+  },
 ];
