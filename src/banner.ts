@@ -11,6 +11,7 @@ interface Part {
 export function describeParts(config: Config): Part[] {
   const assistant =
     config.aiProvider === 'anthropic' || (config.aiProvider === 'auto' && config.anthropicApiKey !== undefined);
+  const push = !config.production || config.vapidPublicKey !== undefined;
   const otp = {
     console: 'codes are printed here and kept at /dev/outbox',
     'twilio-messages': 'Twilio Messages',
@@ -34,6 +35,11 @@ export function describeParts(config: Config): Part[] {
         config.otpProvider === 'twilio-messages'
           ? ''
           : 'set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM for SMS',
+    },
+    {
+      part: 'push',
+      state: push ? 'on' : 'off',
+      hint: push ? '' : 'set VAPID_PUBLIC_KEY and VAPID_PRIVATE_KEY',
     },
     {
       part: 'nodes',

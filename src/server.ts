@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describeParts } from './banner.ts';
 import { ALL_NODES, createCluster, createJobs } from './cluster/index.ts';
-import { loadSecrets, type Config } from './config/index.ts';
+import { loadSecrets, loadVapidKeys, type Config } from './config/index.ts';
+import { createAdmin } from './features/admin/index.ts';
 import { createAi, createProvider } from './features/ai/index.ts';
 import { createAttachments } from './features/attachments/index.ts';
 import { asSessionRevoked, createAuth, type OtpProviderOptions } from './features/auth/index.ts';
@@ -14,9 +15,11 @@ import { createChat } from './features/chat/index.ts';
 import { createKeys } from './features/keys/index.ts';
 import { createLifecycle } from './features/lifecycle/index.ts';
 import { createPresence } from './features/presence/index.ts';
+import { createPush, createWebPushSender } from './features/push/index.ts';
 import { contract, events, PROTOCOL_VERSION } from './features/registry.ts';
 import { MediaInspector } from './features/uploads/index.ts';
 import { createAvatars, createUsers } from './features/users/index.ts';
+import type { ConnectionRef } from './gateway/connection.ts';
 import { createGateway } from './gateway/gateway.ts';
 import { createRedisAdapter } from './gateway/redis-adapter.ts';
 import { createAudit, createErrorHook, createMetrics, type Log } from './observability/index.ts';
@@ -80,6 +83,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     const lock = await lockDataDir({ dataDir: config.dataDir, shared: config.redisUrl !== undefined });
     ends.push(() => lock.close());
     const secrets = await loadSecrets(config);
+    const vapidKeys = await loadVapidKeys(config);
     const metrics = createMetrics();
     ends.push(() => metrics.close());
     const errorHook = createErrorHook({ dsn: config.errorDsn, log });
@@ -140,7 +144,16 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     });
     const { rooms } = gateway;
 
-    const users = createUsers({ connection, now });
+    const users = createUsers({
+      connection,
+      now,
+      // Nobody has proved yet that an address is theirs. So in production it is an account that was there before that
+      // becomes the first administrator, and the address cannot be taken while it is set.
+      adminEmail:
+        config.adminEmail === undefined
+          ? undefined
+          : { address: config.adminEmail, onSignUp: config.production ? 'refuse' : 'grant' },
+    });
     const avatars = createAvatars({ connection, blobs, inspector, profile: (userId) => users.profile(userId), now });
     const auth = createAuth({
       connection,
@@ -191,6 +204,10 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       nameOf,
       blocks,
       attachments,
+      onPosted(posted) {
+        admin.posted();
+        push.posted(posted);
+      },
     });
     ends.push(() => chat.close());
     const forgetDeath = nodes.onDeath(() => {
@@ -238,6 +255,45 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       nameOf,
     });
     ends.push(() => ai.close());
+    const admin = createAdmin({
+      connection,
+      users,
+      chat,
+      rooms,
+      bus,
+      nodes,
+      jobs,
+      limits,
+      audit,
+      log,
+      now,
+      adminEmail: config.adminEmail,
+      endSessions: (userId) => auth.endSessions(userId),
+      aiUsage: (from, to) => ai.usage(from, to),
+      prices: config.aiPrices,
+      connectionsHere: () => gateway.connectionCount(),
+      databaseBytes: () => database.sizeBytes(),
+      blobs,
+    });
+    ends.push(() => admin.close());
+    const notifications = metrics.counter('push_total', 'Notifications by what became of them', ['outcome']);
+    const push = createPush({
+      connection,
+      sender:
+        vapidKeys &&
+        createWebPushSender({ ...vapidKeys, subject: contactOf(config), allowLoopback: !config.production, log }),
+      chat,
+      users,
+      registry: presenceRegistry,
+      blocks,
+      bus,
+      jobs,
+      liveSessions: (sessionIds) => auth.liveSessions(sessionIds),
+      count: (outcome) => notifications.add({ outcome }),
+      log,
+      now,
+    });
+    ends.push(() => push.close());
 
     jobs.every('attachments.collect', COLLECT_MS, ({ signal }) => attachments.collect(signal));
     const lifecycle = createLifecycle({
@@ -281,11 +337,15 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
         ...presence.handlers,
         ...keys.handlers,
         ...ai.handlers,
+        ...push.handlers,
+        ...admin.handlers,
       },
       {
         limit: (rate, key) => limits.take(rate, key),
         explain: explainDatabase,
+        requireAdmin: (operation, context) => admin.requireAdmin(operation, context),
         observe: (record) => {
+          if (record.userId !== undefined) admin.active(record.userId);
           metrics.operation(record);
           log.info('operation', lineOf(record));
         },
@@ -341,10 +401,13 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     gateway.serve({
       call,
       authenticate,
-      hooks: [chat, presence].map((feature) => ({
-        connected: (connection) => feature.connected(connection).catch(rethrowExplained),
-        disconnected: (connection) => feature.disconnected(connection),
-      })),
+      hooks: [
+        ...[chat, presence].map((feature) => ({
+          connected: (connection: ConnectionRef) => feature.connected(connection).catch(rethrowExplained),
+          disconnected: (connection: ConnectionRef) => feature.disconnected(connection),
+        })),
+        { connected: async ({ userId }) => admin.active(userId) },
+      ],
     });
     const unsubscribe = bus.subscribe(ALL_NODES, (data) => {
       const notice = asSessionRevoked(data);
@@ -381,6 +444,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
           });
         });
         // Not before: a command that only prepares the database runs no jobs.
+        await admin.start();
         await jobs.start();
         const { port } = httpServer.address() as AddressInfo;
         url = `http://${config.host === '127.0.0.1' ? 'localhost' : config.host}:${port}`;
@@ -437,6 +501,12 @@ function originRule(config: Config): (origin: string) => boolean {
     if (allowed.has(origin)) return true;
     return config.allowLocalhostOrigins && /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(origin);
   };
+}
+
+/** Whom operators of push services may turn to. Nothing of a person: whoever subscribes an address of theirs is told it. */
+function contactOf({ publicUrl }: Config): string {
+  const url = new URL(publicUrl);
+  return url.protocol === 'https:' ? publicUrl : `mailto:webpush@${url.hostname}`;
 }
 
 function otpProvider(config: Config): OtpProviderOptions {

@@ -5,7 +5,7 @@ import type { OutboxEvents } from './outbox.ts';
 
 /** Operations that a signed-in socket can call. */
 export type OperationName = {
-  [K in keyof AtelierContract]: AtelierContract[K]['auth'] extends 'user' ? K : never;
+  [K in keyof AtelierContract]: AtelierContract[K]['auth'] extends 'public' ? never : K;
 }[keyof AtelierContract];
 
 /** Operations that make something and take a `clientId`. */
@@ -94,6 +94,19 @@ const REPEATABLE: ReadonlySet<string> = new Set<OperationName>([
   'keys:remove',
   'ai:resume',
   'ai:stop',
+  'push:key',
+  'push:subscribe',
+  'push:unsubscribe',
+  'push:settings',
+  'message:report',
+  'admin:users',
+  'admin:ban',
+  'admin:unban',
+  'admin:set-role',
+  'admin:reports',
+  'admin:resolve',
+  'admin:stats',
+  'admin:audit',
 ]);
 
 /** Whether an operation whose outcome is unknown may be sent again. */

@@ -1,4 +1,5 @@
 /** The environment, checked once at the start. Only `main` and `server` import this; everything else is given values. */
 export { envExample } from './env-example.ts';
 export { ConfigError, loadConfig, type Config, type Problem } from './load-config.ts';
-export { loadSecrets, type Secrets, type SecretsOptions } from './secrets.ts';
+export { loadSecrets, loadVapidKeys, type Secrets, type SecretsOptions, type VapidOptions } from './secrets.ts';
+export type { VapidKeys } from './vapid-keys.ts';

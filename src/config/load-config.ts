@@ -1,5 +1,6 @@
 /** The checked environment. All mistakes are reported at once, by the names of their variables and without their values. */
 import type { z } from 'zod';
+import { arePair } from './vapid-keys.ts';
 import { VARIABLES, type VariableName } from './variables.ts';
 
 export interface Problem {
@@ -92,6 +93,11 @@ function crossCheck(config: Checked): Problem[] {
     demand(config.twilioAuthToken === undefined, 'TWILIO_AUTH_TOKEN', because);
     demand(!hasSender(config), 'TWILIO_FROM', `(or TWILIO_WHATSAPP_FROM) ${because}`);
   }
+  const { vapidPublicKey: publicKey, vapidPrivateKey: privateKey } = config;
+  demand(publicKey !== undefined && privateKey === undefined, 'VAPID_PRIVATE_KEY', 'must be set with VAPID_PUBLIC_KEY');
+  demand(publicKey === undefined && privateKey !== undefined, 'VAPID_PUBLIC_KEY', 'must be set with VAPID_PRIVATE_KEY');
+  const noPair = publicKey !== undefined && privateKey !== undefined && !arePair({ publicKey, privateKey });
+  demand(noPair, 'VAPID_PRIVATE_KEY', 'must belong to VAPID_PUBLIC_KEY');
   return problems;
 }
 

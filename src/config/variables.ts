@@ -15,7 +15,15 @@ export interface Variable<S extends z.ZodType = z.ZodType> {
   fallback: string;
 }
 
-export type Group = 'Server' | 'Storage' | 'Accounts' | 'Assistant' | 'Phone codes' | 'Limits' | 'Logs and metrics';
+export type Group =
+  | 'Server'
+  | 'Storage'
+  | 'Accounts'
+  | 'Assistant'
+  | 'Phone codes'
+  | 'Push'
+  | 'Limits'
+  | 'Logs and metrics';
 
 const variable = <S extends z.ZodType>(group: Group, schema: S, fallback: string, doc: string): Variable<S> => ({
   group,
@@ -97,6 +105,22 @@ const countries = list
     'must be two-letter country codes separated by commas, as DE,US',
   );
 
+const prices = list
+  .refine(
+    (values) => values.every((value) => /^[^=\s]{1,100}=\d{1,6}(\.\d{1,6})?(\/\d{1,6}(\.\d{1,6})?){1,3}$/.test(value)),
+    'must be models and their prices separated by commas, as claude-x=3/15/0.3/3.75',
+  )
+  .transform(
+    (values) =>
+      new Map(
+        values.map((value) => {
+          const [model = '', rates = ''] = value.split('=');
+          const [input = 0, output = 0, cacheRead = input, cacheWrite = input] = rates.split('/').map(Number);
+          return [model, { input, output, cacheRead, cacheWrite }] as const;
+        }),
+      ),
+  );
+
 const phone = z.string().regex(/^\+[1-9]\d{5,14}$/, 'must be a phone number in E.164 form, as +14155550100');
 const sender = z
   .string()
@@ -167,6 +191,16 @@ export const VARIABLES = {
     '',
     'Goes into every password hash and phone code: at least 32 random characters. Required in production; else generated once into DATA_DIR. Changing it makes all passwords invalid.',
   ),
+  ADMIN_EMAIL: variable(
+    'Accounts',
+    z
+      .string()
+      .toLowerCase()
+      .pipe(z.email({ error: 'must be an e-mail address' }))
+      .optional(),
+    '',
+    'The account with this e-mail address administers the server. In production: register it first, then set this and start again; while it is set nobody can register the address. Off production registering it is enough.',
+  ),
   ACCESS_TOKEN_SECONDS: variable(
     'Accounts',
     integer(30, 86_400, 900),
@@ -197,6 +231,12 @@ export const VARIABLES = {
     z.string().max(200).optional(),
     '',
     "The model's name. Without it the provider's usual one.",
+  ),
+  AI_PRICES: variable(
+    'Assistant',
+    prices.prefault(''),
+    '',
+    "For administrators' figures: US dollars per million tokens of each model, as claude-x=3/15/0.3/3.75 (input, output, and where they differ from input cache reads and writes), separated by commas. Without it no costs are shown.",
   ),
   OTP_PROVIDER: variable(
     'Phone codes',
@@ -247,6 +287,24 @@ export const VARIABLES = {
     url(['http', 'https']).optional(),
     '',
     "Another address of Twilio's API, for tests. Without it Twilio's own.",
+  ),
+  VAPID_PUBLIC_KEY: variable(
+    'Push',
+    z
+      .string()
+      .regex(/^B[A-Za-z0-9_-]{86}$/, 'must be a public key in base64url, of 87 characters')
+      .optional(),
+    '',
+    'What push services know this server by; with VAPID_PRIVATE_KEY (npx web-push generate-vapid-keys makes a pair). Without them a pair is generated once into DATA_DIR; in production push is off. Changing them ends all subscriptions.',
+  ),
+  VAPID_PRIVATE_KEY: variable(
+    'Push',
+    z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{43}$/, 'must be a private key in base64url, of 43 characters')
+      .optional(),
+    '',
+    'Its secret half.',
   ),
   RATE_LIMIT_SCALE: variable(
     'Limits',

@@ -1,6 +1,7 @@
 /** All operations and events of the server, from their features. Isomorphic: the SDK takes its types from here. */
 import { z } from 'zod';
 import { event, Id } from '../protocol/index.ts';
+import { adminContract, adminEvents } from './admin/contract.ts';
 import { aiContract, aiEvents } from './ai/contract.ts';
 import { authContract, authEvents } from './auth/contract.ts';
 import { blocksContract } from './blocks/contract.ts';
@@ -8,6 +9,7 @@ import { chatContract, chatEvents } from './chat/contract.ts';
 import { keysContract, keysEvents } from './keys/contract.ts';
 import { lifecycleContract } from './lifecycle/contract.ts';
 import { presenceContract, presenceEvents } from './presence/contract.ts';
+import { pushContract } from './push/contract.ts';
 import { usersContract } from './users/contract.ts';
 
 /** The version that `auth.protocol` names at the handshake. */
@@ -42,6 +44,8 @@ export const contract = {
   ...presenceContract,
   ...keysContract,
   ...aiContract,
+  ...pushContract,
+  ...adminContract,
 };
 
 export const events = {
@@ -51,6 +55,7 @@ export const events = {
   ...presenceEvents,
   ...keysEvents,
   ...aiEvents,
+  ...adminEvents,
 };
 
 export type AtelierContract = typeof contract;

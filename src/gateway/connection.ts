@@ -30,7 +30,7 @@ export interface ConnectionRef {
 }
 
 /** Why the server ended a connection; told in `session:closed`. */
-export type CloseReason = 'expired' | 'revoked' | 'logout' | 'reuse';
+export type CloseReason = 'expired' | 'revoked' | 'logout' | 'reuse' | 'banned';
 
 /** The same for all connections. */
 export interface ConnectionDeps {

@@ -6,7 +6,7 @@ import type { Server as HttpServer } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import { Server, type Socket } from 'socket.io';
 import type { Bus } from '../cluster/index.ts';
-import { LIMITS, userRoom, type Call, type EventMap, type Rooms, type Session } from '../protocol/index.ts';
+import { EVERYONE, LIMITS, userRoom, type Call, type EventMap, type Rooms, type Session } from '../protocol/index.ts';
 import { AddressCap } from './address-cap.ts';
 import { Connection, type CloseReason, type ConnectionDeps, type ConnectionHook } from './connection.ts';
 import { engineOf, type Backlog } from './engine.ts';
@@ -140,7 +140,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
     };
     namespace.on('connection', (socket) => {
       const { session } = socket.data as { session: Session };
-      void socket.join(userRoom(session.userId));
+      void socket.join([userRoom(session.userId), EVERYONE]);
       const connection = new Connection(socket, session, originOf(socket.request, options.trustedHops), deps);
       connections.set(socket.id, connection);
       forgetHandshake(socket);

@@ -30,10 +30,24 @@ export interface AuditDeps {
   queueLimit?: number;
 }
 
+export interface AuditQuery {
+  userId?: string | undefined;
+  projectId?: string | undefined;
+  action?: string | undefined;
+  from?: Date | undefined;
+  /** Exclusive. */
+  to?: Date | undefined;
+  /** The last row of the page before. */
+  below?: { at: Date; id: Types.ObjectId } | undefined;
+  limit: number;
+}
+
 export interface AuditStore extends Audit {
   /** Rows that wait for their write, and rows that found no place. */
   readonly waiting: number;
   readonly lost: number;
+  /** The newest rows that meet the query, newest first; what was recorded here before is among them. */
+  list(query: AuditQuery): Promise<AuditRecord[]>;
   /** Writes what waits, once; what cannot be written then is counted as lost. */
   close(): Promise<void>;
 }
@@ -62,9 +76,14 @@ export function createAuditModel(connection: Connection): Model<AuditRecord> {
     },
     { collection: 'audit', versionKey: false },
   );
-  schema.index({ time: -1 }, { name: 'time' });
-  schema.index({ userId: 1, time: -1 }, { name: 'user_time', sparse: true });
-  schema.index({ projectId: 1, time: -1 }, { name: 'project_time', sparse: true });
+  schema.index({ time: -1, _id: -1 }, { name: 'newest' });
+  schema.index({ action: 1, time: -1, _id: -1 }, { name: 'action_newest' });
+  for (const field of ['userId', 'projectId']) {
+    schema.index(
+      { [field]: 1, time: -1, _id: -1 },
+      { name: `${field}_newest`, partialFilterExpression: { [field]: { $exists: true } } },
+    );
+  }
   return connection.model<AuditRecord>('Audit', schema);
 }
 
@@ -117,6 +136,22 @@ class BackgroundAudit implements AuditStore {
     if (this.#settled === this.#recorded) return Promise.resolve();
     this.#schedule(0);
     return new Promise((resolve) => this.#flushes.push({ at: this.#recorded, resolve }));
+  }
+
+  async list({ userId, projectId, action, from, to, below, limit }: AuditQuery): Promise<AuditRecord[]> {
+    await this.flush();
+    const time = { ...(from ? { $gte: from } : {}), ...(to ? { $lt: to } : {}) };
+    return this.#collection
+      .find({
+        ...(userId === undefined ? {} : { userId: new Types.ObjectId(userId) }),
+        ...(projectId === undefined ? {} : { projectId: new Types.ObjectId(projectId) }),
+        ...(action === undefined ? {} : { action }),
+        ...(from || to ? { time } : {}),
+        ...(below ? { $or: [{ time: { $lt: below.at } }, { time: below.at, _id: { $lt: below.id } }] } : {}),
+      })
+      .sort({ time: -1, _id: -1 })
+      .limit(limit)
+      .toArray();
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * One way in for every operation, whichever transport it came by:
- * authenticate → rate-limit → size and depth → parse → in order → handle → parse the output → answer.
+ * authenticate → rate-limit → size and depth → parse → in order → authorize → handle → parse the output → answer.
  * It always answers exactly once and never rejects.
  */
 import type { z } from 'zod';
@@ -8,7 +8,7 @@ import { Fault, toFault, type Answer, type Issue } from './fault.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { LIMITS, type RateClass } from './limits.ts';
 import { checkShape } from './measure.ts';
-import type { Context, Contract, Handlers, Operation, Origin, Session } from './operation.ts';
+import type { Context, Contract, Handlers, Operation, Origin, Session, UserContext } from './operation.ts';
 
 /** Who calls. A socket passes its `queue`, so that its operations keep their order. */
 export interface Caller {
@@ -35,6 +35,8 @@ export interface CallRecord {
 export interface CallDeps {
   /** Takes one point of the class for the caller or throws `rate_limited`. */
   limit: (rate: RateClass, key: string) => void;
+  /** Rejects with `forbidden` who is not an administrator now; asked before every operation of theirs. */
+  requireAdmin?: (operation: string, context: UserContext) => Promise<void>;
   observe: (record: CallRecord) => void;
   /** What a part behind means by its error, a `Fault` where it is expected; else the error as it is. */
   explain?: (error: unknown) => unknown;
@@ -47,7 +49,7 @@ export type Call = (name: string, rawInput: unknown, caller: Caller) => Promise<
 type AnyHandler = (input: unknown, context: Context) => Promise<unknown>;
 
 export function createCall<C extends Contract>(contract: C, handlers: Handlers<C>, deps: CallDeps): Call {
-  const handlerOf = handlers as unknown as Record<string, AnyHandler>;
+  const handlerOf = guarded(contract, handlers as unknown as Record<string, AnyHandler>, deps);
 
   return (name, rawInput, caller) => {
     const startedAt = performance.now();
@@ -135,9 +137,27 @@ class Cancellation {
   }
 }
 
+/** The handlers, those of administrators behind the check who they are. */
+function guarded(
+  contract: Contract,
+  handlers: Record<string, AnyHandler>,
+  { requireAdmin }: CallDeps,
+): Record<string, AnyHandler> {
+  const guard = ([name, handle]: [string, AnyHandler]): [string, AnyHandler] => {
+    if (contract[name]?.auth !== 'admin') return [name, handle];
+    if (!requireAdmin) throw new Error(`${name} is for administrators, and nothing says who they are`);
+    const asAdmin: AnyHandler = async (input, context) => {
+      await requireAdmin(name, context as UserContext);
+      return handle(input, context);
+    };
+    return [name, asAdmin];
+  };
+  return Object.fromEntries(Object.entries(handlers).map(guard));
+}
+
 /** The checks before a handler, all synchronous: two operations sent in a row reach their queue in that order. */
 function admit(definition: Operation, rawInput: unknown, caller: Caller, deps: CallDeps): unknown {
-  if (definition.auth === 'user' && !caller.session) throw new Fault('unauthenticated', 'Sign in first');
+  if (definition.auth !== 'public' && !caller.session) throw new Fault('unauthenticated', 'Sign in first');
   deps.limit(definition.rate, caller.session?.userId ?? caller.origin.ip);
   checkShape(rawInput, LIMITS.jsonDepth, definition.maxBytes ?? LIMITS.operationBytes);
   const parsed = definition.input.safeParse(rawInput ?? {});

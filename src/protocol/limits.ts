@@ -152,6 +152,30 @@ export const LIMITS = {
   pulledChunkBytes: 32 * KIB,
   /** Streams that one node serves to others at once. */
   pulledStreams: 1_000,
+  /** Of one user: as many as they may have sessions. */
+  pushSubscriptionsPerUser: 20,
+  /** Push services' addresses have a few hundred characters. */
+  pushEndpointLength: 2_048,
+  /** What a notification says, before it is encrypted: push services take 4 KiB with all around it. */
+  pushPayloadBytes: 3 * KIB,
+  /** A notification that could not be delivered for so long is of no use any more. */
+  pushTtlSeconds: 86_400,
+  /** A push service that has not answered by then is asked again later. */
+  pushTimeoutMs: 10_000,
+  /** Of a chat's messages in this time only the first and the last are notified of, and those with mentions. */
+  pushPaceMs: 2_000,
+  /** Members of a chat that are looked at together. */
+  pushPageMembers: 200,
+  /** Notifications of one message, and first looks at new ones, under way at once. */
+  pushSendsAtOnce: 16,
+  /** Why somebody is banned: told to them. */
+  banReasonLength: 300,
+  /** A reporter's comment, an administrator's note. */
+  reportTextBytes: 2 * KIB,
+  /** To everybody at once. */
+  announcementBytes: 2 * KIB,
+  /** Days of one answer of figures. */
+  statsDays: 366,
   /** An entry that is missing for so long in a room's order is read from the log. */
   gapFillMs: 100,
   /** Local positions are compared with the log this often (jittered), in case a notice was lost. */

@@ -23,15 +23,17 @@ export interface HttpBinding {
   stream?: true;
 }
 
+/** Who may call: anybody, somebody who is signed in, or an administrator of the whole server. */
+export type Auth = 'public' | 'user' | 'admin';
+
 export interface Operation<
   I extends z.ZodObject = z.ZodObject,
   O extends z.ZodType = z.ZodType,
-  A extends 'public' | 'user' = 'public' | 'user',
+  A extends Auth = Auth,
 > {
   /** Use `z.strictObject`: an unknown key is an error. */
   input: I;
   output: O;
-  /** `user`: needs a signed-in caller. */
   auth: A;
   rate: RateClass;
   /** Operations of one socket with the same key are handled in the order they came. */
@@ -53,7 +55,7 @@ export interface EventDefinition<D extends z.ZodType = z.ZodType> {
 export type Contract = Record<string, Operation>;
 export type EventMap = Record<string, EventDefinition>;
 
-export const operation = <I extends z.ZodObject, O extends z.ZodType, A extends 'public' | 'user'>(
+export const operation = <I extends z.ZodObject, O extends z.ZodType, A extends Auth>(
   definition: Operation<I, O, A>,
 ): Operation<I, O, A> => definition;
 
@@ -105,7 +107,7 @@ export function connectionOf({ connectionId }: Context): string {
   return connectionId;
 }
 
-export type ContextOf<O extends Operation> = O['auth'] extends 'user' ? UserContext : Context;
+export type ContextOf<O extends Operation> = O['auth'] extends 'public' ? Context : UserContext;
 
 /** One function for each operation; a missing one does not compile. */
 export type Handlers<C extends Contract> = {

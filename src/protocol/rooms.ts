@@ -5,6 +5,7 @@
 import type { EventData, EventMap } from './operation.ts';
 
 export type Room =
+  | 'everyone:all'
   | `user:${string}`
   | `chat:${string}`
   | `chat-live:${string}`
@@ -14,6 +15,8 @@ export type Room =
   | `terminal:${string}`
   | `run:${string}`;
 
+/** Every socket of every node, from its connection on. */
+export const EVERYONE: Room = 'everyone:all';
 export const userRoom = (userId: string): Room => `user:${userId}`;
 /** All members' sockets: messages, changes and AI streams. */
 export const chatRoom = (chatId: string): Room => `chat:${chatId}`;

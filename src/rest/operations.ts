@@ -28,7 +28,7 @@ export function bindOperations(app: Express, deps: Deps): void {
     const asEvents = stream === true && wantsEvents(request);
     // A stream's end is told by its last event: waiting for it first would hold the stream back.
     if (asEvents) delete input['wait'];
-    if (!session && twin.operation.auth === 'user') deps.limits.take('anonymous', originOf(request).ip);
+    if (!session && twin.operation.auth !== 'public') deps.limits.take('anonymous', originOf(request).ip);
     // Before the operation: what it makes would be there although its stream is refused.
     if (asEvents && session) admit(session.userId);
     const answer = await deps.call(twin.name, input, callerOf(request, response, session));

@@ -2,9 +2,9 @@
  * The one connection to the database. With a URI it is that MongoDB; without one the embedded engine starts in a worker
  * thread and nothing else knows the difference. What was acknowledged is on disk, on a majority where there is one.
  */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Mongoose, type Connection, type ConnectOptions } from 'mongoose';
+import { mongo, Mongoose, type Connection, type ConnectOptions } from 'mongoose';
 import type { Log } from '../observability/log.ts';
 import { mendDriver } from './driver-fix.ts';
 
@@ -15,6 +15,8 @@ export interface Database {
   readonly embedded: boolean;
   /** Whether the database answers now (within 2 s). Never rejects. */
   ping(): Promise<boolean>;
+  /** What the data takes on disk; undefined where the database does not say. */
+  sizeBytes(): Promise<number | undefined>;
   /** Settles when the embedded engine has died by itself: the process cannot go on. */
   readonly failed: Promise<Error>;
   close(): Promise<void>;
@@ -87,6 +89,7 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
     embedded: engine !== undefined,
     failed,
     ping: () => ping(connection),
+    sizeBytes: () => (engine ? sizeOfFiles(join(dataDir, 'db')) : sizeByStats(connection)),
     close: () => (closing ??= close()),
   };
 }
@@ -134,6 +137,23 @@ const startEmbedded: StartEngine = async (options) => {
   const { startEmbeddedMongo } = await import('./embedded-mongo/index.ts');
   return startEmbeddedMongo(options);
 };
+
+async function sizeOfFiles(directory: string): Promise<number> {
+  const names = await readdir(directory);
+  const sizes = await Promise.all(names.map(async (name) => (await stat(join(directory, name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+async function sizeByStats(connection: Connection): Promise<number | undefined> {
+  try {
+    const stats = await connection.db?.command({ dbStats: 1 });
+    return stats ? Number(stats['storageSize']) + Number(stats['indexSize']) : undefined;
+  } catch (error) {
+    // An account may be allowed to read and write but not to ask this.
+    if (error instanceof mongo.MongoServerError) return undefined;
+    throw error;
+  }
+}
 
 async function ping(connection: Connection): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;

@@ -7,7 +7,7 @@ import { io, type Socket } from 'socket.io-client';
 import { connect, type AtelierClient } from '../../src/client/index.ts';
 import { loadConfig } from '../../src/config/index.ts';
 import type { Log } from '../../src/observability/log.ts';
-import { createServer } from '../../src/server.ts';
+import { createServer, type ServerDeps } from '../../src/server.ts';
 import { freshDatabaseUri } from './database.ts';
 
 export interface Person {
@@ -28,7 +28,7 @@ export interface HttpAnswer {
 export interface World {
   url: string;
   /** Makes an account; the name is its own. */
-  person(name?: string): Promise<Person>;
+  person(name?: string, email?: string): Promise<Person>;
   /** The SDK, connected and ready. */
   client(person: Person): Promise<AtelierClient>;
   /** A plain socket.io-client, connected and past `hello`. */
@@ -59,7 +59,7 @@ export const testEnvironment = (dataDir: string): Record<string, string> => ({
 
 export async function startServer(
   env: Record<string, string> = {},
-  deps: { now?: () => number } = {},
+  deps: Partial<Pick<ServerDeps, 'now' | 'migrate'>> = {},
 ): Promise<TestServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'atelier-test-'));
   const errors: unknown[] = [];
@@ -110,8 +110,10 @@ export function openWorld(url: () => string): World & AsyncDisposable {
       return url();
     },
     request,
-    async person(name = `Person ${randomBytes(3).toString('hex')}`) {
-      const email = `${randomBytes(8).toString('hex')}@example.com`;
+    async person(
+      name = `Person ${randomBytes(3).toString('hex')}`,
+      email = `${randomBytes(8).toString('hex')}@example.com`,
+    ) {
       const password = 'a long enough secret';
       const { status, body } = await request('POST', '/api/auth/register', { body: { email, password, name } });
       if (status !== 200) throw new Error(JSON.stringify(body));

@@ -9,7 +9,7 @@ import type { ChatService } from '../chat/index.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { aiContract, aiEvents } from './contract.ts';
 import { createAiHandlers } from './handlers.ts';
-import { StreamStore } from './model.ts';
+import { StreamStore, type ModelUsage } from './model.ts';
 import type { AiProvider } from './provider.ts';
 import { Recovery } from './recovery.ts';
 import { RunningStreams } from './running-streams.ts';
@@ -17,6 +17,7 @@ import { createEnding } from './stream-ending.ts';
 import { StreamReader, type StreamEvent } from './stream-reader.ts';
 
 export { createProvider, type ProviderSettings } from './create-provider.ts';
+export type { ModelUsage } from './model.ts';
 export type { AiProvider } from './provider.ts';
 export type { StreamEvent } from './stream-reader.ts';
 
@@ -39,6 +40,8 @@ export interface AiDeps {
 
 export interface Ai {
   handlers: Handlers<typeof aiContract>;
+  /** What the answers that ended within the time have used, by model. */
+  usage(from: Date, to: Date): Promise<ModelUsage[]>;
   /** The streams under way in a chat, for whoever opens it. */
   running(chatId: string): Promise<{ streamId: string; messageId: string; offset: number }[]>;
   /**
@@ -75,6 +78,7 @@ export function createAi(deps: AiDeps): Ai {
 
   return {
     handlers: createAiHandlers({ chat, streams, running, reader, audit, nameOf, nodeId: nodes.id, model }),
+    usage: (from, to) => streams.usage(from, to),
     async running(chatId) {
       const rows = await streams.running(chatId);
       return Promise.all(

@@ -24,6 +24,8 @@ interface StreamDocument {
   endedAt?: Date;
 }
 
+export type ModelUsage = Usage & { model: string };
+
 export interface StreamFailure {
   code: 'upstream' | 'timeout' | 'unavailable';
   message: string;
@@ -88,6 +90,7 @@ function createStreamModel(connection: Connection): Model<StreamDocument> {
   const running = { partialFilterExpression: { status: 'running' } };
   schema.index({ chatId: 1, slot: 1 }, { ...running, unique: true, name: 'running_of_chat' });
   schema.index({ status: 1 }, { ...running, name: 'running' });
+  schema.index({ endedAt: 1 }, { name: 'ended', partialFilterExpression: { endedAt: { $exists: true } } });
   return connection.model<StreamDocument>('Stream', schema);
 }
 
@@ -157,6 +160,26 @@ export class StreamStore {
   /** Of a chat that is gone. */
   async removeOf(chatId: string): Promise<void> {
     await this.#model.collection.deleteMany({ chatId: new Types.ObjectId(chatId) });
+  }
+
+  /** What the streams that ended within the time have used, by model. */
+  async usage(from: Date, to: Date): Promise<ModelUsage[]> {
+    const rows = await this.#model.collection
+      .aggregate<Usage & { _id: string }>([
+        { $match: { endedAt: { $gte: from, $lt: to } } },
+        {
+          $group: {
+            _id: '$model',
+            inputTokens: { $sum: '$usage.inputTokens' },
+            outputTokens: { $sum: '$usage.outputTokens' },
+            cacheReadTokens: { $sum: '$usage.cacheReadTokens' },
+            cacheWriteTokens: { $sum: '$usage.cacheWriteTokens' },
+          },
+        },
+        { $sort: { _id: 1 } },
+      ])
+      .toArray();
+    return rows.map(({ _id, ...used }) => ({ model: _id, ...used }));
   }
 
   /** Ends a running stream; false when it had ended before. */

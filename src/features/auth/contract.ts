@@ -39,7 +39,7 @@ export const authContract = {
     auth: 'public',
     rate: 'anonymous',
     http: { route: 'POST /api/auth/login', flat: true, only: true },
-    doc: 'Signs in by e-mail address or username. A wrong pair is unauthenticated, in the same time whether the user exists or not; after five failures rate_limited with retryAfterMs.',
+    doc: 'Signs in by e-mail address or username. A wrong pair is unauthenticated, in the same time whether the user exists or not; after five failures rate_limited with retryAfterMs. Who is banned is forbidden, with `detail: { reason, until? }`.',
   }),
   'auth:send-otp': operation({
     input: z.strictObject({ phoneNumber: PhoneNumber, channel: z.enum(['sms', 'whatsapp']).default('sms') }),
@@ -68,7 +68,7 @@ export const authContract = {
     auth: 'public',
     rate: 'anonymous',
     http: { route: 'POST /api/auth/refresh-token', flat: true, only: true, bearer: 'refreshToken' },
-    doc: 'A new pair for a refresh token, in the body or as `Authorization: Bearer`. The same token within 20 s gets the same successor; an older one revokes the session and closes its sockets.',
+    doc: 'A new pair for a refresh token, in the body or as `Authorization: Bearer`. The same token within 20 s gets the same successor; an older one revokes the session and closes its sockets. Who is banned is forbidden, with `detail: { reason, until? }`.',
   }),
   'auth:logout': operation({
     input: z.strictObject({ refreshToken: z.string().min(1).max(512).optional() }),
@@ -102,7 +102,7 @@ export const authEvents = {
     doc: `The token ends soon: send auth:refresh, or the connection closes ${LIMITS.expiryGraceMs / 1000} s after its end.`,
   }),
   'session:closed': event({
-    data: z.object({ reason: z.enum(['expired', 'revoked', 'logout', 'reuse']) }),
+    data: z.object({ reason: z.enum(['expired', 'revoked', 'logout', 'reuse', 'banned']) }),
     doc: 'The session has ended; the connection closes.',
   }),
 };

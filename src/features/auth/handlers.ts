@@ -45,6 +45,12 @@ export function createAuthHandlers(parts: AuthParts): Handlers<typeof authContra
 
   async function signIn(user: Profile, method: SignInMethod, context: Context): Promise<Tokens & { user: Profile }> {
     const session = await sessions.start(user.id, method, context.origin);
+    // Asked after the session stands: a ban that comes at the same time either ends the session or is seen here.
+    await users.standing.assertNotBanned(user.id).catch(async (error: unknown) => {
+      await sessions.end(session.sessionId, 'banned');
+      failed(method, context, user.id);
+      throw error;
+    });
     const action = method === 'register' ? 'auth.register' : 'auth.login';
     audit.record({ action, userId: user.id, ok: true, origin: context.origin, detail: { method } });
     return { user, ...tokensOf(session) };
@@ -58,6 +64,16 @@ export function createAuthHandlers(parts: AuthParts): Handlers<typeof authContra
       origin: context.origin,
       detail: { method },
     });
+  };
+
+  /** Also ends a session that a ban has left behind. */
+  const refuseBanned = async ({ userId, sessionId }: { userId: string; sessionId: string }): Promise<void> => {
+    try {
+      await users.standing.assertNotBanned(userId);
+    } catch (error) {
+      await sessions.end(sessionId, 'banned');
+      throw error;
+    }
   };
 
   const countAttempt = (context: Context): Promise<void> =>
@@ -141,6 +157,8 @@ export function createAuthHandlers(parts: AuthParts): Handlers<typeof authContra
 
     'auth:refresh-token': async ({ refreshToken }, context) => {
       const rotation = await sessions.rotate(refreshToken, context.origin);
+      const owner = rotation.kind === 'issued' ? rotation.session : await sessions.ofToken(refreshToken);
+      if (owner) await refuseBanned(owner);
       if (rotation.kind === 'issued') return tokensOf(rotation.session);
       if (rotation.kind === 'reused' && rotation.ended) {
         const { userId, sessionId } = rotation;

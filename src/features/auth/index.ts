@@ -52,6 +52,10 @@ export interface Auth {
   confirm(session: Session, password: string | undefined, origin: Origin): Promise<void>;
   /** Ends and removes all sessions of a user. */
   forgetUser(userId: string): Promise<void>;
+  /** Which of the sessions have not ended. */
+  liveSessions(sessionIds: readonly string[]): Promise<Set<string>>;
+  /** Ends all sessions of somebody who is banned, on every node; how many there were. */
+  endSessions(userId: string): Promise<number>;
   /** What the `console` provider has shown instead of sending; undefined with any other provider. */
   outbox: Outbox | undefined;
   /** Ends the password threads. */
@@ -108,6 +112,8 @@ export function createAuth(deps: AuthDeps): Auth {
     authenticate,
     confirm: (session, password, origin) => ending.confirm(session, password, origin),
     forgetUser: (userId) => ending.forgetUser(userId),
+    liveSessions: async (sessionIds) => new Set((await sessions.live(sessionIds)).keys()),
+    endSessions: (userId) => sessions.endOfUser(userId, 'banned'),
     outbox,
     async close() {
       live.close();

@@ -1,7 +1,7 @@
 /** What signing in stores besides the users themselves. Everything here ends by itself (`purgeAt`, TTL indexes). */
 import { Schema, type Connection, type Model, type Types } from 'mongoose';
 
-export type EndReason = 'expired' | 'revoked' | 'logout' | 'reuse';
+export type EndReason = 'expired' | 'revoked' | 'logout' | 'reuse' | 'banned';
 export type SignInMethod = 'register' | 'password' | 'otp';
 
 /** One sign-in and all refresh tokens that descend from it. */

@@ -6,7 +6,7 @@ export const SessionRevoked = z.object({
   type: z.literal('session:revoked'),
   userId: Id,
   sessionIds: z.array(Id),
-  reason: z.enum(['expired', 'revoked', 'logout', 'reuse']),
+  reason: z.enum(['expired', 'revoked', 'logout', 'reuse', 'banned']),
 });
 export type SessionRevoked = z.output<typeof SessionRevoked>;
 

@@ -49,6 +49,8 @@ export interface SessionStore {
   endAllOf(userId: string): Promise<Types.ObjectId[]>;
   /** Whose each session is and when it ends; those that have ended or do not exist are left out. */
   live(sessionIds: readonly string[]): Promise<Map<string, LiveSession>>;
+  /** Ends all sessions of a user and tells every node; how many there were. */
+  endOfUser(userId: string, reason: EndReason): Promise<number>;
 }
 
 export interface SessionStoreDeps {
@@ -221,6 +223,13 @@ export function createSessionStore(deps: SessionStoreDeps): SessionStore {
           { userId: String(userId), endsAtMs: expiresAt.getTime() },
         ]),
       );
+    },
+
+    async endOfUser(userId, reason) {
+      const records = await sessions
+        .find<SessionRecord>({ userId: new Types.ObjectId(userId), endedAt: { $exists: false } })
+        .toArray();
+      return endAll(records, reason);
     },
   };
 }

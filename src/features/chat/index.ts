@@ -12,13 +12,14 @@ import { ChatLog } from './chat-log.ts';
 import { createChatService, type AttachmentPort, type ChatService } from './chat-service.ts';
 import type { chatContract, chatEvents } from './contract.ts';
 import { isMessage, toMessage } from './entry.ts';
+import type { Place } from './cursor.ts';
 import { createHandlers, type RunningStream } from './handlers.ts';
 import { createExportRoutes, type RouteTools } from './export-routes.ts';
 import { LiveRooms } from './live-rooms.ts';
 import { MemberChanges } from './member-changes.ts';
 import { Memberships } from './memberships.ts';
 import { MessageChanges } from './message-changes.ts';
-import { createChatModels, type ChatRecord, type MessageEntry } from './model.ts';
+import { createChatModels, type ChatRecord, type MembershipRecord, type MessageEntry } from './model.ts';
 import { PrivateChats, type BlockedBetween } from './private-chats.ts';
 import { Receipts } from './receipts.ts';
 import { Sequencer } from './sequencer.ts';
@@ -30,6 +31,7 @@ import { Views } from './views.ts';
 export { CHAT_BACKUP, unsettleChats } from './backup.ts';
 export type { AttachmentPort, ChatService, NewMessage } from './chat-service.ts';
 export type { ChatUpkeep } from './upkeep.ts';
+export { abovePlace, belowPlace, parseCursor, toCursor, type Place } from './cursor.ts';
 export { derivedId } from './derived-id.ts';
 export type { AttachmentInfo, ChatRecord, EntryRecord, MembershipRecord, MessageEntry } from './model.ts';
 export { asMembersChanged, type MembersChanged } from './notices.ts';
@@ -67,6 +69,14 @@ export interface ChatFeature {
   sharing(userId: string, otherIds: readonly string[]): Promise<Set<string>>;
   /** Called on every node with users who are no longer in some chat, possibly more than once. Returns how to stop. */
   onLeft(listener: (userIds: readonly string[]) => void): () => void;
+  /** What a chat is, whoever asks; undefined when there is none. */
+  about(chatId: string): Promise<ChatRecord | undefined>;
+  /** A page of a chat's members, longest-standing first. */
+  membersPage(chatId: string, limit: number, after?: Place): Promise<MembershipRecord[]>;
+  /** Those of the users who are, or once were, in the chat. */
+  membersAmong(chatId: string, userIds: readonly string[]): Promise<MembershipRecord[]>;
+  /** Makes a tombstone of any message, on behalf of the whole server. False when there is no such message. */
+  moderate(target: { chatId: string; messageId: string; userId: string }): Promise<boolean>;
   /** Appends that wait for their durable write. */
   queuedAppends(): number;
   /** Positions are compared with the log now: something may not have been heard of. */
@@ -224,6 +234,13 @@ export function createChat(deps: ChatDeps): ChatFeature {
     disconnected: ({ id }) => typing.disconnected(id),
     sharing: (userId, otherIds) => memberships.sharing(userId, otherIds),
     onLeft: (listener) => live.onLeft(listener),
+    async about(chatId) {
+      const record = await models.chats.collection.findOne<ChatRecord>({ _id: new Types.ObjectId(chatId) });
+      return record ?? undefined;
+    },
+    membersPage: (chatId, limit, after) => memberships.page(new Types.ObjectId(chatId), limit, after),
+    membersAmong: (chatId, userIds) => memberships.ofUsersIn(new Types.ObjectId(chatId), userIds),
+    moderate: (target) => changes.moderate(target),
     queuedAppends: () => chatLog.queued,
     compare: () => sequencer.compare(),
     async recover() {

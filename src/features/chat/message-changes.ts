@@ -46,6 +46,16 @@ export class MessageChanges {
     return this.#append(target, message, { kind: 'delete' });
   }
 
+  /** On behalf of the whole server: who does it need not be a member. False when there is no such message. */
+  async moderate(target: Target): Promise<boolean> {
+    const { log, events } = this.#deps;
+    const found = await log.message(new Types.ObjectId(target.chatId), new Types.ObjectId(target.messageId));
+    if (!found) return false;
+    const message = await events.settle(found);
+    if (!message.deletedAt) await this.#append(target, message, { kind: 'delete' }, async () => {});
+    return true;
+  }
+
   /** Reacting a second time with the same emoji, or taking back what is not there, changes nothing. */
   async react(target: Target, emoji: string, on: boolean): Promise<MessageEntry> {
     const message = await this.#message(target);
@@ -70,8 +80,9 @@ export class MessageChanges {
     { chatId, userId }: Target,
     message: MessageEntry,
     what: { kind: 'edit'; content: string } | { kind: 'delete' } | { kind: 'react'; emoji: string; on: boolean },
+    recheck = () => this.#deps.recheck(chatId, userId),
   ): Promise<MessageEntry> {
-    const { log, memberships, events, recheck, onChanged } = this.#deps;
+    const { log, memberships, events, onChanged } = this.#deps;
     memberships.assertStaying(chatId, userId);
     const entry: NewEntry = {
       _id: new Types.ObjectId(),
@@ -80,7 +91,7 @@ export class MessageChanges {
       messageId: message._id,
       ...what,
     };
-    const change = await log.append(entry, () => recheck(chatId, userId));
+    const change = await log.append(entry, recheck);
     const settled = await events.settle(message);
     onChanged(change, settled);
     return settled;

@@ -18,6 +18,7 @@ export const Profile = User.extend({
   email: z.string().optional(),
   phoneNumber: z.string().optional(),
   findable: z.boolean().meta({ description: 'Whether the complete phone number or e-mail address finds one' }),
+  role: z.enum(['user', 'admin']).meta({ description: 'In the whole server' }),
   createdAt: Time,
 }).meta({ id: 'Profile' });
 export type Profile = z.output<typeof Profile>;

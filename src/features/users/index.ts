@@ -5,6 +5,7 @@ import { drawAvatar } from './avatar.ts';
 import type { Profile, User, usersContract } from './contract.ts';
 import {
   conflictOf,
+  takenFault,
   createUserModel,
   PUBLIC_FIELDS,
   profileOf,
@@ -12,7 +13,9 @@ import {
   type PublicRecord,
   type UserRecord,
 } from './model.ts';
+import { Directory } from './directory.ts';
 import { searchKeysOf, searchUsers } from './search.ts';
+import { Standing } from './standing.ts';
 
 export { createAvatars, type Avatars } from './avatars.ts';
 export { profileOf, publicUser } from './model.ts';
@@ -35,6 +38,10 @@ export interface Credentials {
 }
 
 export interface Users {
+  /** Who administers, who is banned. */
+  standing: Standing;
+  /** All users, for administrators. */
+  directory: Directory;
   handlers: Handlers<typeof usersContract>;
   /** Stores somebody new. Rejects with `conflict` when the e-mail address, username or phone number is taken. */
   create(user: NewUser): Promise<Profile>;
@@ -63,9 +70,11 @@ const DELETED_NAME = 'Deleted user';
 export interface UsersDeps {
   connection: Connection;
   now?: () => number;
+  /** The address of the first administrator, and what becomes of a sign-up with it. */
+  adminEmail?: { address: string; onSignUp: 'grant' | 'refuse' } | undefined;
 }
 
-export function createUsers({ connection, now = Date.now }: UsersDeps): Users {
+export function createUsers({ connection, now = Date.now, adminEmail }: UsersDeps): Users {
   const model = createUserModel(connection);
   const { collection } = model;
   const options = { projection: PUBLIC_FIELDS };
@@ -97,6 +106,9 @@ export function createUsers({ connection, now = Date.now }: UsersDeps): Users {
   }
 
   return {
+    standing: new Standing(model, now),
+    directory: new Directory(model, now),
+
     handlers: {
       'user:search': async ({ query }, { session }) => ({ items: await searchUsers(model, query, session.userId) }),
       'user:profile': async (_input, { session }) => ({ user: await profile(session.userId) }),
@@ -115,6 +127,9 @@ export function createUsers({ connection, now = Date.now }: UsersDeps): Users {
     async create(user) {
       const at = new Date(now());
       const { name, username, email, phoneNumber, password } = user;
+      const isAdmin = email !== undefined && email === adminEmail?.address;
+      // The same words as of an address that is taken: nobody learns whose address it is.
+      if (isAdmin && adminEmail.onSignUp === 'refuse') throw takenFault('email');
       const record: UserRecord = {
         _id: new Types.ObjectId(),
         name,
@@ -122,6 +137,7 @@ export function createUsers({ connection, now = Date.now }: UsersDeps): Users {
         ...(email === undefined ? {} : { email }),
         ...(phoneNumber === undefined ? {} : { phoneNumber }),
         ...(password === undefined ? {} : { password }),
+        ...(isAdmin ? { admin: true } : {}),
         searchKeys: searchKeysOf(name),
         createdAt: at,
         updatedAt: at,

@@ -3,6 +3,14 @@ import { mongo, Schema, type Connection, type Model, type Types } from 'mongoose
 import { Fault } from '../../protocol/index.ts';
 import type { Profile, User } from './contract.ts';
 
+export interface BanRecord {
+  reason: string;
+  by: Types.ObjectId;
+  at: Date;
+  /** For ever without it. */
+  until?: Date;
+}
+
 export interface UserRecord {
   _id: Types.ObjectId;
   name: string;
@@ -19,6 +27,9 @@ export interface UserRecord {
   findable?: boolean;
   /** Of the picture that was uploaded last; without one there is a generated picture. */
   avatarVersion?: string;
+  /** Administers the whole server. */
+  admin?: true;
+  ban?: BanRecord;
   createdAt: Date;
   updatedAt: Date;
   /** The account has ended; what others wrote with them still needs somebody. */
@@ -42,6 +53,8 @@ export function createUserModel(connection: Connection): Model<UserRecord> {
       searchKeys: { type: [String], required: true },
       findable: Boolean,
       avatarVersion: String,
+      admin: Boolean,
+      ban: Schema.Types.Mixed,
       createdAt: { type: Date, required: true },
       updatedAt: { type: Date, required: true },
       deletedAt: Date,
@@ -55,6 +68,8 @@ export function createUserModel(connection: Connection): Model<UserRecord> {
     );
   }
   schema.index({ searchKeys: 1 }, { name: 'search' });
+  schema.index({ admin: 1 }, { name: 'admin', partialFilterExpression: { admin: true } });
+  schema.index({ 'ban.at': 1 }, { name: 'banned', partialFilterExpression: { 'ban.at': { $exists: true } } });
   return connection.model<UserRecord>('User', schema, 'users');
 }
 
@@ -80,6 +95,7 @@ export function profileOf(record: PublicRecord): Profile {
     ...(record.email === undefined ? {} : { email: record.email }),
     ...(record.phoneNumber === undefined ? {} : { phoneNumber: record.phoneNumber }),
     findable: record.findable !== false,
+    role: record.admin ? 'admin' : 'user',
     createdAt: record.createdAt.toISOString(),
   };
 }
@@ -94,6 +110,10 @@ const TAKEN: Record<string, string> = {
 export function conflictOf(error: unknown): unknown {
   if (!(error instanceof mongo.MongoServerError) || error.code !== 11_000) return error;
   const field = Object.keys((error['keyPattern'] as Record<string, unknown> | undefined) ?? {})[0] ?? '';
-  const message = TAKEN[field];
-  return message ? new Fault('conflict', message, { detail: [{ path: field, message }] }) : error;
+  return field in TAKEN ? takenFault(field) : error;
+}
+
+export function takenFault(field: string): Fault {
+  const message = TAKEN[field] ?? '';
+  return new Fault('conflict', message, { detail: [{ path: field, message }] });
 }

@@ -52,7 +52,8 @@ function conditionsOf(query: string): Record<string, unknown>[] {
   return conditions;
 }
 
-function prefixOf(text: string): { $gte: string; $lt: string } | undefined {
-  if (text.length < SHORTEST_PREFIX) return undefined;
+/** The range of what begins with the text. */
+export function prefixOf(text: string, shortest = SHORTEST_PREFIX): { $gte: string; $lt: string } | undefined {
+  if (text.length < shortest) return undefined;
   return { $gte: text, $lt: text + LAST_CHARACTER };
 }

@@ -118,7 +118,7 @@ function operationOf(twin: Twin, shapes: Shapes): OpenApiOperation {
     tags: [name.slice(0, name.indexOf(':'))],
     summary: isAlias ? `${name} (second path)` : name,
     description: [operation.doc, ...notes].filter((text) => text !== '').join(' '),
-    security: operation.auth === 'user' ? BEARER : http.bearer === undefined ? [] : [{}, ...BEARER],
+    security: operation.auth !== 'public' ? BEARER : http.bearer === undefined ? [] : [{}, ...BEARER],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(takesBody(twin.method) && rest.length > 0 ? { requestBody: bodyOf(rest, required, http.bearer) } : {}),
     responses: { 200: success(shapes.outputs[name] as JsonSchema, http), ...ERROR },

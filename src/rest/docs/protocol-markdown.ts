@@ -69,13 +69,15 @@ export function protocolMarkdown(contract: Contract, events: EventMap, version: 
   return `${parts.join('\n\n')}\n`;
 }
 
+const CALLERS = { public: 'anybody', user: 'signed in', admin: 'an administrator of the server' } as const;
+
 function facts(operation: Operation): string {
   const { http, auth, rate, maxBytes, timeoutMs, orderKey } = operation;
   const routes = [http?.route, http?.alias].flatMap((route) => (route === undefined ? [] : [`\`${route}\``]));
   const where = http?.only ? `HTTP only: ${routes.join(', ')}` : ['socket', ...routes].join(', ');
   return [
     `- On: ${where}`,
-    `- Caller: ${auth === 'user' ? 'signed in' : 'anybody'}; rate class \`${rate}\``,
+    `- Caller: ${CALLERS[auth]}; rate class \`${rate}\``,
     ...(http?.stream ? ['- With `Accept: text/event-stream` the stream itself is the answer over HTTP'] : []),
     ...(orderKey ? ['- Handled in the order sent'] : []),
     ...(maxBytes === undefined ? [] : [`- Input of at most ${number(maxBytes)} bytes`]),

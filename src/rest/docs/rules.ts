@@ -291,6 +291,45 @@ export const RULES: RuleGroup[] = [
     },
   },
   {
+    title: 'Notifications',
+    rules: {
+      'PU-1': 'A message is notified of on the devices of members who have no connection open anywhere.',
+      'PU-2': `A notification is JSON of at most ${kib(LIMITS.pushPayloadBytes)}: \`{ type: "message" | "mention", chatId, messageId, title, body? }\`, encrypted for the device. It says nothing of what an encrypted message says.`,
+      'PU-3':
+        'Nobody is notified of their own messages, of a chat that they have muted, of whom they block or are blocked by, in their quiet hours, or of what they have read. An archived chat notifies of mentions only; a muted one of nothing.',
+      'PU-4': 'A device that its push service says is gone is not sent to again.',
+      'PU-5':
+        'What a push service does not take now is sent again later, at the earliest when it says; unless the user has come back by then.',
+      'PU-6': `Of the messages of a chat within ${seconds(LIMITS.pushPaceMs)} the first and the last are notified of, and those with mentions; a later notification replaces an earlier one that is not delivered yet.`,
+      'PU-7': `A device belongs to the user who subscribed it last, and goes with their session. A user has at most ${LIMITS.pushSubscriptionsPerUser}.`,
+      'PU-8': 'The address of a device is https and public, also at the moment of sending.',
+      'PU-9':
+        'In a large group everybody who is away is notified, also when the server stops in the middle: another one goes on.',
+      'PU-10': 'Where push is off its operations are `unsupported`, and `/health` says so.',
+    },
+  },
+  {
+    title: 'Reports and administrators',
+    rules: {
+      'AD-1':
+        'Operations of administrators are `forbidden` to everybody else; the role counts as it is at each operation, so one that was taken away is gone at once.',
+      'AD-2':
+        'A ban ends all sessions of a user with `session:closed` on every server at once; signing in and refreshing are `forbidden` with the reason until the ban ends.',
+      'AD-3':
+        'The account with the address in ADMIN_EMAIL is an administrator: in production one that was there when the server starts, and nobody can register that address; off production signing up with it is enough.',
+      'AD-4':
+        'An administrator cannot be banned, nor a banned user become one; nobody takes their own role, or the one that ADMIN_EMAIL names.',
+      'AD-5':
+        'A report keeps the message as it was. Each person reports a message once; doing it again gives the first report.',
+      'AD-6': 'Resolving a report carries its action out; a report is resolved once.',
+      'AD-7': 'An announcement reaches everybody who is connected, on every server.',
+      'AD-8': 'Everything that administrators do or look at is in the audit list, and what others tried.',
+      'AD-9':
+        'Figures count each person once a day and each message once; those of a day that is over stay as they were.',
+      'AD-10': 'Lists of administrators go on exactly where the page before ended.',
+    },
+  },
+  {
     title: 'HTTP',
     rules: {
       'HT-1':
