@@ -308,6 +308,8 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
         (userId) => presence.forgetUser(userId),
         (userId) => attachments.removeOfUser(userId),
         (userId) => avatars.remove(userId),
+        (userId) => push.forgetUser(userId),
+        (userId) => admin.forgetUser(userId),
       ],
       audit,
       now,

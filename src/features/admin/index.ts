@@ -52,6 +52,8 @@ export interface Admin {
   requireAdmin(operation: string, context: UserContext): Promise<void>;
   /** Begins its jobs, and gives the role to the account that ADMIN_EMAIL names. Call it when the database has its indexes. */
   start(): Promise<void>;
+  /** The account is gone. May be repeated. */
+  forgetUser(userId: string): Promise<void>;
   /** Somebody is there. */
   active(userId: string): void;
   /** A message was stored by this node. */
@@ -81,6 +83,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     ...(clock ? { clock } : {}),
   });
   const uploads = new UploadSize({ blobs: deps.blobs, sizes: models.sizes, jobs, now });
+  const reports = new Reports({ model: models.reports, chat: chat.service, limits, now });
   jobs.every('figures', HOUR_MS, async ({ signal }) => {
     await uploads.refresh();
     await figures.closeDays(signal);
@@ -90,7 +93,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     handlers: createAdminHandlers({
       users,
       people: new People({ users, endSessions: deps.endSessions, adminEmail, now }),
-      reports: new Reports({ model: models.reports, chat: chat.service, limits, now }),
+      reports,
       figures,
       tally,
       connections,
@@ -124,6 +127,7 @@ export function createAdmin(deps: AdminDeps): Admin {
       });
     },
 
+    forgetUser: (userId) => reports.forgetUser(userId),
     active: (userId) => tally.active(userId),
     posted: () => tally.message(),
     async close() {

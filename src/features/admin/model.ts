@@ -74,6 +74,7 @@ export function createAdminModels(connection: Connection): AdminModels {
     { versionKey: false },
   );
   report.index({ state: 1, createdAt: -1, _id: -1 }, { name: 'state_newest' });
+  report.index({ reporterId: 1 }, { name: 'reporter' });
   report.index({ purgeAt: 1 }, { name: 'purge', expireAfterSeconds: 0 });
 
   const day = new Schema<DayRecord>(

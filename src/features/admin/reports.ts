@@ -90,6 +90,11 @@ export class Reports {
     return toReport(row);
   }
 
+  /** The account is gone, and what it reported with it; reports of its messages stay until they are judged. */
+  async forgetUser(userId: string): Promise<void> {
+    await this.#deps.model.collection.deleteMany({ reporterId: new Types.ObjectId(userId) });
+  }
+
   /** Closes an open report; of several at once the first one decides. */
   async close(reportId: string, { action, note, by }: Resolution): Promise<Report> {
     const at = new Date(this.#deps.now());

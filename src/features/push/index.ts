@@ -41,6 +41,8 @@ export interface Push {
   handlers: Handlers<typeof pushContract>;
   /** A message was stored by this node. */
   posted(posted: { chatId: string; message: Message }): void;
+  /** The account is gone. May be repeated. */
+  forgetUser(userId: string): Promise<void>;
   /** Stores what is still to be notified of. */
   close(): Promise<void>;
 }
@@ -52,14 +54,16 @@ const MOST_CHATS = 10_000;
 
 export function createPush(deps: PushDeps): Push {
   const models = createPushModels(deps.connection);
-  const { sender } = deps;
-  return sender ? start(deps, models, sender) : { handlers: switchedOff, posted() {}, async close() {} };
+  const { sender, now, liveSessions } = deps;
+  const subscriptions = new Subscriptions({ models, publicKey: sender?.publicKey ?? '', liveSessions, now });
+  const forgetUser = (userId: string): Promise<void> => subscriptions.forgetUser(userId);
+  if (!sender) return { handlers: switchedOff, posted() {}, forgetUser, async close() {} };
+  return { ...start(deps, subscriptions, sender), forgetUser };
 }
 
-function start(deps: PushDeps, models: ReturnType<typeof createPushModels>, sender: PushSender): Push {
-  const { chat, users, registry, blocks, bus, jobs, log, now, count, liveSessions, clock = systemClock } = deps;
+function start(deps: PushDeps, subscriptions: Subscriptions, sender: PushSender): Omit<Push, 'forgetUser'> {
+  const { chat, users, registry, blocks, bus, jobs, log, now, count, clock = systemClock } = deps;
   const { publicKey } = sender;
-  const subscriptions = new Subscriptions({ models, publicKey, liveSessions, now });
   const recipients = new Recipients({ subscriptions, registry, blocks, now });
   const fanOut = new FanOut({ chat, users, recipients, subscriptions, sender, jobs, log, count, now });
   const underWay = new Set<Promise<void>>();

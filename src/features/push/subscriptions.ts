@@ -69,6 +69,12 @@ export class Subscriptions {
     await this.#remove([row]);
   }
 
+  /** The account is gone. */
+  async forgetUser(userId: string): Promise<void> {
+    await this.#rows.deleteMany({ userId: new Types.ObjectId(userId) });
+    await this.#wishes.deleteOne({ _id: new Types.ObjectId(userId) });
+  }
+
   async any(): Promise<boolean> {
     return (await this.#rows.findOne({}, { projection: { _id: 1 } })) !== null;
   }
