@@ -8,11 +8,14 @@ export const BACKUP_PLAN: DumpPlan = {
     'schema',
     // Who runs now, and what tells this deployment from others on one Redis: a copy is another one.
     'nodes',
+    'nodeConnections',
     'deployment',
     // A session that was revoked after the backup must not come back; everybody signs in again.
     'sessions',
     'retiredTokens',
     'devices',
+    // They end with their sessions.
+    'pushSubscriptions',
     // Codes and counters that end within a day.
     'phones',
     'otpTallies',
