@@ -2,7 +2,7 @@
  * Socket.IO on the server's HTTP port: who may connect, one `Connection` per socket, typed rooms, sessions that end,
  * and an orderly drain.
  */
-import type { Server as HttpServer } from 'node:http';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import { Server, type Socket } from 'socket.io';
 import type { Bus } from '../cluster/index.ts';
@@ -88,8 +88,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
       if (draining) return done('stopping', false);
       const { origin } = request.headers;
       if (origin !== undefined && !options.allowsOrigin(origin)) return done('origin not allowed', false);
-      const isNew = !new URL(request.url ?? '/', 'http://localhost').searchParams.has('sid');
-      if (isNew && !addresses.allows(originOf(request, options.trustedHops).ip)) {
+      if (isNew(request) && !addresses.allows(originOf(request, options.trustedHops).ip)) {
         return done('too many connections', false);
       }
       done(null, true);
@@ -118,6 +117,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
         protocolVersion: options.protocolVersion,
         connectionsOf: (userId) => rooms.size(userRoom(userId)),
         maxConnectionsPerUser: cap(LIMITS.connectionsPerUser),
+        onPassed: (socket) => rooms.gather(socket),
         onBug: options.onBug,
       }),
     );
@@ -218,3 +218,7 @@ function forgetHandshake(socket: Socket): void {
   Object.assign(socket.request, { headers: NOTHING, rawHeaders: NO_HEADERS, url: '', _query: NOTHING });
   (socket.conn as { request: unknown }).request = undefined;
 }
+
+/** Whether a request opens a transport, as opposed to one that belongs to an open one; engine.io has read its query. */
+const isNew = (request: IncomingMessage & { _query?: Record<string, unknown> }): boolean =>
+  request._query?.['sid'] === undefined;

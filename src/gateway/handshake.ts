@@ -12,6 +12,8 @@ export interface HandshakeDeps {
   /** Sockets that the user has on this node. */
   connectionsOf: (userId: string) => number;
   maxConnectionsPerUser: number;
+  /** The socket may connect; what it is sent now, the answer and perhaps `hello`, could leave together. */
+  onPassed: (socket: Socket) => void;
   onBug: (error: unknown) => void;
 }
 
@@ -33,6 +35,7 @@ export function createHandshake(deps: HandshakeDeps): (socket: Socket, next: (er
     }
     check(socket, deps).then((session) => {
       socket.data = { session };
+      deps.onPassed(socket);
       next();
     }, refuse);
   };
@@ -57,11 +60,14 @@ async function check(socket: Socket, deps: HandshakeDeps): Promise<Session> {
 
 /** Where a request came from, `trustedHops` proxies considered: the address that the outermost trusted one saw. */
 export function originOf(request: IncomingMessage, trustedHops: number): Origin {
-  const forwarded = String(request.headers['x-forwarded-for'] ?? '')
-    .split(',')
-    .map((part) => part.trim())
-    .filter(Boolean);
-  const chain = [...forwarded, request.socket.remoteAddress ?? ''];
-  const ip = chain[Math.max(0, chain.length - 1 - trustedHops)] ?? '';
+  let ip = request.socket.remoteAddress ?? '';
+  if (trustedHops > 0) {
+    const forwarded = String(request.headers['x-forwarded-for'] ?? '')
+      .split(',')
+      .map((part) => part.trim())
+      .filter(Boolean);
+    const chain = [...forwarded, ip];
+    ip = chain[Math.max(0, chain.length - 1 - trustedHops)] ?? '';
+  }
   return { ip, userAgent: (request.headers['user-agent'] ?? '').slice(0, 200) };
 }

@@ -7,6 +7,7 @@ import type { Socket as TcpSocket } from 'node:net';
 import { LIMITS } from '../protocol/index.ts';
 import { Batch, type RoomEvent } from './batch.ts';
 import type { Backlog, EngineOptions, EnginePacket, EngineSocket, Part } from './engine.ts';
+import { textFrame } from './websocket-frame.ts';
 
 const HALF_BYTES = LIMITS.outboundBytes / 2;
 const HALF_PACKETS = LIMITS.outboundPackets / 2;
@@ -20,6 +21,8 @@ const NOTHING = Buffer.alloc(0);
 export interface OutletOwner {
   /** More waits than is allowed: look again once the connection has had its turn. */
   suspect(outlet: Outlet): void;
+  /** What is written to the connection in this turn leaves together, at its end. */
+  gather(tcp: TcpSocket): void;
   /** The client has been given up. */
   ended(conn: EngineSocket, backlog: Backlog): void;
 }
@@ -55,20 +58,9 @@ export class Outlet {
 
   /** Sends a room's events. This is the hot path: a socket that keeps up costs one write and four comparisons. */
   deliver(batch: Batch): void {
-    const conn = this.#conn;
-    if (conn.readyState !== 'open') return;
-    const ws = conn.transport.socket;
-    const tcp = ws?._socket;
-    if (
-      tcp &&
-      ws.readyState === OPEN &&
-      this.#held === undefined &&
-      // Else it would overtake what engine.io still has, or come between a packet and its attachments.
-      conn.writeBuffer.length === 0 &&
-      tcp.writableLength <= UNCOUNTED_BYTES &&
-      batch.sizeBytes <= LIMITS.outboundLargeBytes
-    ) {
-      // The frames are complete: engine.io and ws would only pass them on, at a quarter of the cost of a delivery.
+    if (this.#conn.readyState !== 'open') return;
+    const tcp = batch.sizeBytes <= LIMITS.outboundLargeBytes ? this.#direct() : undefined;
+    if (tcp) {
       tcp.write(batch.bytes);
       return;
     }
@@ -82,6 +74,13 @@ export class Outlet {
     const conn = this.#conn;
     // A UTF-16 unit has at most three bytes, so most packets need not be measured.
     if (this.#held === undefined && data.length * 3 <= LIMITS.outboundLargeBytes) {
+      const tcp = typeof data === 'string' && !options.wsPreEncodedFrame && !done ? this.#direct() : undefined;
+      if (tcp) {
+        // Answers of one turn leave together, and with the room events of that turn.
+        this.#owner.gather(tcp);
+        tcp.write(textFrame(`4${data as string}`));
+        return;
+      }
       conn.send(data, options, done);
       if (conn.writeBuffer.length > 0) this.#measure();
       return;
@@ -135,6 +134,19 @@ export class Outlet {
     if (tcp) tcp.resetAndDestroy();
     else conn.close(true);
     for (const socket of this.#responses ?? []) socket.resetAndDestroy();
+  }
+
+  /**
+   * The connection, if complete frames may be written to it now: engine.io and ws would only pass them on, at a quarter
+   * of the cost of a delivery. Undefined if one would overtake what engine.io still has, or come between a packet and
+   * its attachments.
+   */
+  #direct(): TcpSocket | undefined {
+    const { readyState, transport, writeBuffer } = this.#conn;
+    const ws = transport.socket;
+    const tcp = ws?._socket;
+    if (!tcp || readyState !== 'open' || ws.readyState !== OPEN || this.#held !== undefined) return undefined;
+    return writeBuffer.length === 0 && tcp.writableLength <= UNCOUNTED_BYTES ? tcp : undefined;
   }
 
   /** In order with everything before it. */

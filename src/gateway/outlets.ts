@@ -1,4 +1,5 @@
 /** Gives every socket its outlet, and ends those whose clients do not read. */
+import type { Socket as TcpSocket } from 'node:net';
 import type { Backlog, EngineSocket } from './engine.ts';
 import { Outlet } from './outlet.ts';
 
@@ -8,6 +9,7 @@ export class Outlets {
   readonly #onSlowReader: SlowReaderListener;
   /** Over their limit when last looked at. */
   readonly #suspects = new Set<Outlet>();
+  readonly #gathering = new Set<TcpSocket>();
   #largest = 0;
 
   constructor(onSlowReader: SlowReaderListener) {
@@ -18,6 +20,14 @@ export class Outlets {
   attach(conn: EngineSocket): void {
     conn.outlet ??= new Outlet(conn, this);
     conn.write = write;
+  }
+
+  /** What is written to the connection in this turn of the event loop leaves together, at its end. */
+  gather(tcp: TcpSocket): void {
+    if (this.#gathering.has(tcp)) return;
+    if (this.#gathering.size === 0) setImmediate(() => this.#letGo());
+    this.#gathering.add(tcp);
+    tcp.cork();
   }
 
   /** The most that has waited for one socket since this was asked last. */
@@ -36,6 +46,11 @@ export class Outlets {
   ended(conn: EngineSocket, backlog: Backlog): void {
     this.#note(backlog);
     this.#onSlowReader(conn, backlog);
+  }
+
+  #letGo(): void {
+    for (const tcp of this.#gathering) tcp.uncork();
+    this.#gathering.clear();
   }
 
   #judge(): void {

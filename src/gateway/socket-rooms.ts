@@ -1,5 +1,5 @@
 /** The gateway's form of the `Rooms` port: validated, typed emits to this node and the others, and local membership. */
-import type { Namespace } from 'socket.io';
+import type { Namespace, Socket } from 'socket.io';
 import type { Bus } from '../cluster/index.ts';
 import type { EmitOptions, EventMap, Packet, Room, Rooms, Session, Target } from '../protocol/index.ts';
 import type { FanOutAdapter } from './fan-out-adapter.ts';
@@ -18,6 +18,8 @@ export interface SocketRoomsOptions {
 
 /** The port, and what its owner ends. */
 export interface SocketRooms<E extends EventMap> extends Rooms<E> {
+  /** What is sent to the socket in this turn of the event loop leaves together. */
+  gather(socket: Socket): void;
   /** Delivers and relays everything emitted up to now. */
   flush(): void;
   /** What is kept for the sockets of this node that their clients have not taken. */
@@ -91,6 +93,10 @@ export function createSocketRooms<E extends EventMap>(
         const data = namespace.sockets.get(id)?.data as { session?: Session } | undefined;
         return data?.session ? [{ id, userId: data.session.userId }] : [];
       }),
+    gather(socket) {
+      const tcp = engineOf(socket).transport.socket?._socket;
+      if (tcp) outlets.gather(tcp);
+    },
     flush() {
       delivery.flush();
       relay.flush();
