@@ -6,7 +6,8 @@ import { Types, type Model } from 'mongoose';
 import type { Log } from '../../observability/log.ts';
 import type { ChatRecord, EntryRecord, MembershipRecord } from './model.ts';
 
-const WRITE_EVERY_MS = 250;
+/** With many chats under way these writes are as many as chats and senders together, each time. */
+const WRITE_EVERY_MS = 1_000;
 
 interface Read {
   chatId: Types.ObjectId;
