@@ -69,9 +69,9 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
   }
 
   /**
-   * Queues an entry at once (its order among this node's appends is fixed when this returns) and resolves when it is
-   * durable. The same chat, user and clientId resolve to the first entry. `recheck` rejects if the entry may no longer
-   * be written; it runs when another node may have changed the members in between.
+   * Takes an entry over and queues it at once (its order among this node's appends is fixed when this returns), and
+   * resolves when it is durable. The same chat, user and clientId resolve to the first entry. `recheck` rejects if the
+   * entry may no longer be written; it runs when another node may have changed the members in between.
    */
   async append<N extends NewEntry>(entry: N, recheck?: () => Promise<void>): Promise<Placed<N>> {
     const row = { _id: entry._id, sizeBytes: sizeOf(entry), entry, placed: undefined, recheck };
@@ -192,11 +192,13 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
         createdAtMs: Math.max(nowMs, end.createdAtMs),
       };
       ends.set(key, next);
-      const { rev, seq } = next;
-      const place = { rev, seq, createdAt: new Date(next.createdAtMs) };
-      row.placed = (
-        isMessage ? { ...row.entry, ...place, appliedRev: rev } : { ...row.entry, ...place }
-      ) as EntryRecord;
+      // Set on the entry itself: a merged copy costs more than all else of a message's place.
+      const placed = row.entry as EntryRecord;
+      placed.rev = next.rev;
+      placed.seq = next.seq;
+      placed.createdAt = new Date(next.createdAtMs);
+      if (isMessage) (placed as MessageEntry).appliedRev = next.rev;
+      row.placed = placed;
     }
     return refused;
   }
