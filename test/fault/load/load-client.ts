@@ -23,6 +23,8 @@ export interface LoadClient {
   readonly outages: readonly Outage[];
   /** What must never happen: an event out of order on a connection, an answer that nobody expects. */
   readonly faults: readonly string[];
+  /** How often which refusal said "not now". */
+  readonly passing: ReadonlyMap<string, number>;
   /** Resolves with the answer; sends the same again while the answer is that there is none now. Rejects when the client is closed. */
   send(chatId: string, clientId: string, content: string): Promise<Acked>;
   /** Leaves without a word when the cable is silent. */
@@ -34,6 +36,11 @@ export class Record {
   readonly heard = new Map<string, string[]>();
   readonly outages: Outage[] = [];
   readonly faults: string[] = [];
+  readonly passing = new Map<string, number>();
+
+  passed(code: string): void {
+    this.passing.set(code, (this.passing.get(code) ?? 0) + 1);
+  }
 
   hear(chatId: string, messageId: string): void {
     const ids = this.heard.get(chatId);

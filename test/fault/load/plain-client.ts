@@ -47,6 +47,7 @@ export async function startPlainClient(person: Person, cable: TcpCutter): Promis
   socket.onAny((_name: string, data: Partial<Positioned>) => {
     if (data.chatId !== undefined && data.rev !== undefined) resumer.receive(data as Positioned);
   });
+  socket.on('connect', () => resumer.begin());
   socket.on('disconnect', () => {
     record.lost();
     // Socket.IO does not come back by itself from an end that the server wished for.
@@ -75,12 +76,14 @@ export async function startPlainClient(person: Person, cable: TcpCutter): Promis
     heard: record.heard,
     outages: record.outages,
     faults: record.faults,
+    passing: record.passing,
     async send(chatId, clientId, content) {
       for (;;) {
         if (closed) throw new Error('The client is closed');
         if (socket.connected) {
           const answer = await ask<Acked>(socket, 'message:send', { chatId, clientId, content });
           if (answer?.ok) return answer.data;
+          record.passed(answer ? answer.error.code : 'no answer');
           if (answer && !PASSING.has(answer.error.code)) {
             record.faults.push(`${person.id}: message:send answered ${answer.error.code}: ${answer.error.message}`);
             throw new Error(answer.error.message);
@@ -128,10 +131,15 @@ class Resumer {
     else this.#take(event);
   }
 
+  /** A connection has begun; events may come before its `hello`. */
+  begin(): void {
+    this.#resuming = true;
+    this.#live = new Map<string, Live>();
+  }
+
   /** After `hello`: what was missed, then what came meanwhile. Its chats are heard from their beginning. */
   async resume(socket: Socket): Promise<void> {
-    this.#resuming = true;
-    const lives = (this.#live = new Map<string, Live>());
+    const lives = this.#live;
     const heads = await this.#ask<{ items: { chatId: string; rev: number }[] }>(socket, 'chat:heads', {});
     for (const { chatId, rev } of heads.items) {
       for (let more = (this.#positions.get(chatId) ?? 0) < rev; more;) {
@@ -144,6 +152,7 @@ class Resumer {
       }
       this.#release(this.#liveOf(chatId));
     }
+    if (lives !== this.#live) return;
     this.#resuming = false;
     for (const live of lives.values()) this.#release(live);
   }

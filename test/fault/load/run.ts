@@ -68,7 +68,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
   await scenario.run(stage);
   await pause(options.afterMs);
   const unanswered = await load.stop(ANSWERED_TIMEOUT_MS);
-  const health = unanswered > 0 ? await Promise.all(cluster.nodes.map(healthOf)) : [];
+  const health = unanswered > 0 ? await Promise.all([...cluster.nodes.map(healthOf), refusalsOf(clients)]) : [];
 
   const reader = watchers[0] as SdkClient;
   const world = cluster.world();
@@ -172,13 +172,24 @@ function returns(
   };
 }
 
+/** What kept the crowd waiting. */
+function refusalsOf(clients: readonly LoadClient[]): string {
+  const sum = new Map<string, number>();
+  for (const { passing } of clients) for (const [code, n] of passing) sum.set(code, (sum.get(code) ?? 0) + n);
+  return `the clients were told ${JSON.stringify(Object.fromEntries(sum))}`;
+}
+
 /** What a node says of itself, and the last that it wrote. */
 async function healthOf(node: TestCluster['nodes'][number]): Promise<string> {
   const said = await fetch(`${node.url}/health`, { signal: AbortSignal.timeout(5_000) }).then(
     (answer) => answer.text(),
     (error: unknown) => String(error),
   );
-  return `${node.url} says ${said}, and wrote ${node.output().slice(-1_000)}`;
+  const lines = node.output().split('\n');
+  return `${node.url} says ${said}, and wrote ${lines
+    .filter((line) => line.startsWith('{'))
+    .join('\n')
+    .slice(-1_000)}`;
 }
 
 /** What the servers called a bug. */

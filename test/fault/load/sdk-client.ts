@@ -28,6 +28,7 @@ export async function startSdkClient(person: Person, cable: TcpCutter): Promise<
     heard: record.heard,
     outages: record.outages,
     faults: record.faults,
+    passing: record.passing,
     async send(chatId, clientId, content) {
       for (;;) {
         try {
@@ -35,6 +36,7 @@ export async function startSdkClient(person: Person, cable: TcpCutter): Promise<
         } catch (error) {
           const { code } = error as AtelierError;
           if (closed) throw error;
+          record.passed(code);
           if (!PASSING.has(code)) record.faults.push(`${person.id}: message:send answered ${code}: ${String(error)}`);
           if (!PASSING.has(code)) throw error;
         }
