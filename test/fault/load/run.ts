@@ -68,7 +68,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
   await scenario.run(stage);
   await pause(options.afterMs);
   const unanswered = await load.stop(ANSWERED_TIMEOUT_MS);
-  const health = unanswered > 0 ? await Promise.all([...cluster.nodes.map(healthOf), refusalsOf(clients)]) : [];
+  const health = unanswered > 0 ? [...(await Promise.all(cluster.nodes.map(healthOf))), refusalsOf(clients)] : [];
 
   const reader = watchers[0] as SdkClient;
   const world = cluster.world();
