@@ -19,8 +19,8 @@ export interface Row {
   readonly sizeBytes: number;
 }
 
-/** What a collision means for a row: it takes a new place and goes again, or its outcome is known. */
-export type Collision<T> = { kind: 'again' } | { kind: 'done'; value: T };
+/** What a collision means for a row: it takes a new place and goes again, or its outcome is known, and that of others. */
+export type Collision<R, T> = { kind: 'again' } | { kind: 'done'; outcomes: ReadonlyMap<R, T> };
 
 export interface CommitPlan<R extends Row, T> {
   /** Gives each row its place. May reject single rows by returning their errors. */
@@ -28,8 +28,11 @@ export interface CommitPlan<R extends Row, T> {
   toDocument(row: R): Document;
   /** The row is durable. Called in order; `committed` follows for the whole write. */
   outcome(row: R): T;
-  /** A unique index refused the row; `index` is its name. Rows before it are durable. */
-  collided(row: R, index: string): Promise<Collision<T>>;
+  /**
+   * A unique index refused the row; `index` is its name. Rows before it are durable. `others` follow it in the queue: where
+   * their outcomes are there already, too, they are worth finding now, as each would cost a write of its own.
+   */
+  collided(row: R, index: string, others: readonly R[]): Promise<Collision<R, T>>;
   /** The row was found in the database after a break. */
   recovered(row: R, stored: Document): T;
   /** Rows that became durable by one write, in order, before their appenders continue. */
@@ -151,10 +154,15 @@ export class GroupCommit<R extends Row, T> {
         failed.reject(error);
         return this.#again(rest);
       }
-      const collision = await this.#plan.collided(failed.row, refusal.duplicateIndex);
-      if (collision.kind === 'again') return this.#again([failed, ...rest]);
-      failed.resolve(collision.value);
-      this.#again(rest);
+      const others = rest.map(({ row }) => row);
+      const collision = await this.#plan.collided(failed.row, refusal.duplicateIndex, others);
+      const again: Waiting<R, T>[] = [];
+      for (const waiting of [failed, ...rest]) {
+        const outcome = collision.kind === 'done' ? collision.outcomes.get(waiting.row) : undefined;
+        if (outcome === undefined) again.push(waiting);
+        else waiting.resolve(outcome);
+      }
+      this.#again(again);
     } catch (cause) {
       // Finding out what happened failed as well: the outcomes are unknown.
       this.#plan.forget();

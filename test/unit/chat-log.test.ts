@@ -1,5 +1,5 @@
 import { Mongoose, Types } from 'mongoose';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { ChatLog, type NewEntry } from '../../src/features/chat/chat-log.ts';
 import { createChatModels, type MessageEntry } from '../../src/features/chat/model.ts';
 import { Fault } from '../../src/protocol/index.ts';
@@ -96,6 +96,28 @@ test('[CH-3] a repeated clientId resolves to the first outcome, in one batch and
   const stored = await setup.stored(chatId);
   expect(revs(stored)).toEqual(upTo(3));
   expect(stored.filter(({ clientId }) => clientId === 'same')).toHaveLength(1);
+});
+
+test('[CH-3] what is repeated while it waits is not written again, and many repetitions cost a few writes', async () => {
+  await using setup = await setUp();
+  const chatId = new Types.ObjectId();
+  const [here, there] = [setup.openLog(), setup.openLog()];
+  const first = upTo(400).map((n) => here.append(entry(chatId, `c${n}`)));
+  const repeated = upTo(400).map((n) => here.append(entry(chatId, `c${n}`, 'again')));
+  expect(here.queued).toBeLessThanOrEqual(400);
+  const ids = (await Promise.all(first)).map(({ _id }) => _id.toHexString());
+  expect((await Promise.all(repeated)).map(({ _id }) => _id.toHexString())).toEqual(ids);
+
+  const writes = vi.spyOn(setup.models.entries.collection, 'insertMany');
+  const elsewhere = await Promise.all(
+    upTo(400).flatMap((n) => [
+      there.append(entry(chatId, `c${n}`, 'again')),
+      ...(n % 100 === 0 ? [there.append(entry(chatId, `new${n}`))] : []),
+    ]),
+  );
+  expect(elsewhere.filter(({ content }) => content.startsWith('c')).map(({ _id }) => _id.toHexString())).toEqual(ids);
+  expect(writes.mock.calls.length).toBeLessThan(10);
+  expect(revs(await setup.stored(chatId))).toEqual(upTo(404));
 });
 
 test('[CH-4] after a change of members elsewhere the sender is checked again, before the entry goes in', async () => {

@@ -57,6 +57,11 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
   readonly #commit: GroupCommit<EntryRow, EntryRecord>;
   /** Optimistic: an append that is refused by the rev index reads the end again. */
   readonly #ends = new LRUCache<string, End>({ max: REMEMBERED_ENDS, ttl: REMEMBERED_MS });
+  /**
+   * Appends under way that may be repeated. A repetition joins the first: were it queued as well, a node that answers
+   * late would be sent more and more of what it has already, and would never catch up.
+   */
+  readonly #waiting = new Map<string, Promise<EntryRecord>>();
 
   constructor(deps: ChatLogDeps) {
     this.#deps = deps;
@@ -74,8 +79,19 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
    * entry may no longer be written; it runs when another node may have changed the members in between.
    */
   async append<N extends NewEntry>(entry: N, recheck?: () => Promise<void>): Promise<Placed<N>> {
+    const { chatId, userId, clientId } = entry;
+    const key = userId && clientId !== undefined && `${chatId.toHexString()}:${userId.toHexString()}:${clientId}`;
+    const first = key ? this.#waiting.get(key) : undefined;
+    if (first) return (await first) as Placed<N>;
     const row = { _id: entry._id, sizeBytes: sizeOf(entry), entry, placed: undefined, recheck };
-    return (await this.#commit.append(row)) as Placed<N>;
+    const appended = this.#commit.append(row);
+    if (!key) return (await appended) as Placed<N>;
+    this.#waiting.set(key, appended);
+    try {
+      return (await appended) as Placed<N>;
+    } finally {
+      this.#waiting.delete(key);
+    }
   }
 
   /** Another node has written up to `rev`. */
@@ -212,17 +228,17 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
     return row.placed;
   }
 
-  async collided(row: EntryRow, index: string): Promise<Collision<EntryRecord>> {
-    const { chatId, userId, clientId } = row.entry;
-    if (index === CLIENT_INDEX && userId && clientId !== undefined) {
-      const first = await this.byClientId(chatId, userId, clientId);
-      if (first) return { kind: 'done', value: first };
+  async collided(row: EntryRow, index: string, others: readonly EntryRow[]): Promise<Collision<EntryRow, EntryRecord>> {
+    if (index === CLIENT_INDEX) {
+      const outcomes = await this.#firstOutcomes([row, ...others]);
+      if (outcomes.has(row)) return { kind: 'done', outcomes };
     }
+    const { chatId } = row.entry;
     const own = await this.#deps.entries.collection.findOne<EntryRecord>({ _id: row._id, chatId });
     const end = this.#ends.get(chatId.toHexString());
     if (end) end.stale = true;
     // A write that was thought lost had arrived; nobody has told of it yet.
-    if (own) return { kind: 'done', value: this.recovered(row, own) };
+    if (own) return { kind: 'done', outcomes: new Map([[row, this.recovered(row, own)]]) };
     if (index !== REV_INDEX) throw new Error(`Unexpected unique index ${index}`);
     return { kind: 'again' };
   }
@@ -243,6 +259,28 @@ export class ChatLog implements CommitPlan<EntryRow, EntryRecord> {
 
   forget(): void {
     this.#ends.clear();
+  }
+
+  /** Of rows that repeat what is stored already, that. When a server was slow, repetitions come many at a time. */
+  async #firstOutcomes(rows: readonly EntryRow[]): Promise<Map<EntryRow, EntryRecord>> {
+    const byAuthor = new Map<string, { chatId: ObjectId; userId: ObjectId; rows: Map<string, EntryRow[]> }>();
+    for (const row of rows) {
+      const { chatId, userId, clientId } = row.entry;
+      if (!userId || clientId === undefined) continue;
+      const key = `${chatId.toHexString()}:${userId.toHexString()}`;
+      const author = byAuthor.get(key) ?? { chatId, userId, rows: new Map<string, EntryRow[]>() };
+      byAuthor.set(key, author);
+      author.rows.set(clientId, [...(author.rows.get(clientId) ?? []), row]);
+    }
+    const outcomes = new Map<EntryRow, EntryRecord>();
+    await Promise.all(
+      [...byAuthor.values()].map(async ({ chatId, userId, rows: own }) => {
+        const clientId = { $in: [...own.keys()] };
+        const firsts = await this.#deps.entries.collection.find<EntryRecord>({ chatId, userId, clientId }).toArray();
+        for (const first of firsts) for (const row of own.get(first.clientId ?? '') ?? []) outcomes.set(row, first);
+      }),
+    );
+    return outcomes;
   }
 
   /** Where the rows' chats end, and in which of them other nodes may have changed the members. */

@@ -87,6 +87,15 @@ export class Stage {
     this.#serviceBackAtMs = performance.now();
   }
 
+  /** Ends their connections, also those that are just coming back, whose time without one begins anew. */
+  cut(clients: readonly LoadClient[]): void {
+    for (const { cable, outages } of clients) {
+      const last = outages.at(-1);
+      if (last && last.backAtMs === undefined) last.lostAtMs = performance.now();
+      cable.cut();
+    }
+  }
+
   /** They go for good and say nothing. `cut`: their connections end; `silent`: not even that is heard. */
   vanish(clients: readonly LoadClient[], how: 'cut' | 'silent'): void {
     for (const client of clients) {

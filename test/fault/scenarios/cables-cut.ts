@@ -11,10 +11,10 @@ export const cablesCut: Scenario = {
     const ghosts = await stage.ghosts(stage.clients);
     stage.fault();
     stage.vanish(ghosts, 'cut');
-    for (const { cable } of stage.clients) cable.cut();
+    stage.cut(stage.clients);
     for (let round = 0; round < stage.lasting(10, 3); round++) {
       await pause(1_000);
-      for (const { cable } of stage.some(stage.clients, 1 / 3)) cable.cut();
+      stage.cut(stage.some(stage.clients, 1 / 3));
     }
   },
 };
