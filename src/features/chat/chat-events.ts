@@ -9,6 +9,7 @@ import type { chatEvents } from './contract.ts';
 import { isMessage, membersOf, toMessage, type ViewAttachment } from './entry.ts';
 import { fold } from './fold.ts';
 import type { ChangeEntry, EntryRecord, MembersEntry, MessageEntry } from './model.ts';
+import type { Message } from './shapes.ts';
 
 /** What stands at one place of a chat's log, ready to be sent; without a packet there is nothing to say of it. */
 export interface Told {
@@ -31,15 +32,15 @@ export class ChatEvents {
     this.#deps = deps;
   }
 
-  /** The event of a new message. */
-  created(entry: MessageEntry): Told {
-    return this.#tell('message:created', entry.chatId, entry.rev, entry);
+  /** The event of a new message; `message` is what the entry looks like on the wire, if that is known. */
+  created(entry: MessageEntry, message: Message = this.#view(entry)): Told {
+    return this.#tell('message:created', entry.rev, message);
   }
 
   /** The event of a change, with the message as it is now. */
   changed(change: ChangeEntry, message: MessageEntry): Told {
     const event = change.kind === 'delete' ? 'message:deleted' : 'message:updated';
-    return this.#tell(event, change.chatId, change.rev, message);
+    return this.#tell(event, change.rev, this.#view(message));
   }
 
   members(entry: MembersEntry): Told {
@@ -114,18 +115,12 @@ export class ChatEvents {
     }
   }
 
-  #tell(
-    event: 'message:created' | 'message:updated' | 'message:deleted',
-    chatId: Types.ObjectId,
-    rev: number,
-    message: MessageEntry,
-  ): Told {
-    const packet = this.#deps.rooms.encode(event, {
-      chatId: chatId.toHexString(),
-      rev,
-      message: toMessage(message, this.#deps.viewAttachment),
-    });
-    return { rev, packet };
+  #view(entry: MessageEntry): Message {
+    return toMessage(entry, this.#deps.viewAttachment);
+  }
+
+  #tell(event: 'message:created' | 'message:updated' | 'message:deleted', rev: number, message: Message): Told {
+    return { rev, packet: this.#deps.rooms.encode(event, { chatId: message.chatId, rev, message }) };
   }
 }
 

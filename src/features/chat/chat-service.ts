@@ -11,7 +11,7 @@ import { toMessage, type ViewAttachment } from './entry.ts';
 import type { MemberChanges } from './member-changes.ts';
 import type { Memberships } from './memberships.ts';
 import type { AttachmentInfo, ChatModels, ChatRecord, MessageEntry } from './model.ts';
-import { checkReferences, checkType, kindOf } from './new-message.ts';
+import { checkReferences, checkType, kindOf, type Parts } from './new-message.ts';
 import type { ChatNotice } from './notices.ts';
 import type { BlockedBetween, PrivateChats } from './private-chats.ts';
 import { searchWordsOf } from './search-words.ts';
@@ -44,6 +44,8 @@ export interface ChatService {
   create(userId: string, input: NewChat): Promise<Chat>;
   /** Resolves after the durable write. */
   post(message: NewMessage): Promise<Message>;
+  /** As `post`, with the log's row. */
+  append(message: NewMessage): Promise<MessageEntry>;
   /** The newest page, ascending, without what is deleted or encrypted. */
   history(chatId: string, limit: number): Promise<Message[]>;
   messageById(chatId: string, messageId: string): Promise<Message | undefined>;
@@ -148,31 +150,26 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
     }
   }
 
-  async function post(message: NewMessage): Promise<Message> {
-    const { chatId, sender, clientId, content, type = 'text' } = message;
+  async function append(message: NewMessage): Promise<MessageEntry> {
+    const { chatId, sender, clientId, content, type = 'text', metadata, replyTo, threadRoot, mentions = [] } = message;
     const userId = sender.type === 'user' ? sender.userId : undefined;
-    const parts = {
-      ...message,
-      type,
-      attachmentIds: [...new Set(message.attachmentIds)],
-      mentions: message.mentions ?? [],
-    };
+    const attachmentIds = [...new Set(message.attachmentIds)];
+    const parts: Parts = { chatId, type, content, attachmentIds, replyTo, threadRoot, mentions };
     if (userId !== undefined) {
       checkType(parts);
       await privateChats.assertOpen(chatId, userId);
       await checkReferences(parts, deps);
     }
-    const _id = messageIdOf(message, parts.attachmentIds.length > 0);
+    const _id = messageIdOf(message, attachmentIds.length > 0);
     let files: AttachmentInfo[] = [];
-    if (userId !== undefined && parts.attachmentIds.length > 0) {
+    if (userId !== undefined && attachmentIds.length > 0) {
       // A message that is there has all it needs; one that has been deleted since could claim nothing any more.
       const first = await log.message(new Types.ObjectId(chatId), _id);
-      if (first) return toMessage(first, attachments.view);
+      if (first) return first;
       const messageId = _id.toHexString();
-      files = await attachments.claim(userId, parts.attachmentIds, { chatId, messageId, ...kindOf(type) });
+      files = await attachments.claim(userId, attachmentIds, { chatId, messageId, ...kindOf(type) });
     }
     if (userId !== undefined) memberships.assertStaying(chatId, userId);
-    const { metadata, replyTo, threadRoot, mentions } = message;
     const words = searchWordsOf(type, content);
     const appended = log.append(
       {
@@ -188,7 +185,7 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
         ...(files.length > 0 ? { attachments: files } : {}),
         ...(replyTo === undefined ? {} : { replyTo: new Types.ObjectId(replyTo) }),
         ...(threadRoot === undefined ? {} : { threadRoot: new Types.ObjectId(threadRoot) }),
-        ...(mentions && mentions.length > 0 ? { mentions: mentions.map((id) => new Types.ObjectId(id)) } : {}),
+        ...(mentions.length > 0 ? { mentions: mentions.map((id) => new Types.ObjectId(id)) } : {}),
         ...(words.length > 0 ? { words } : {}),
       },
       userId === undefined ? undefined : () => members.assertMember(chatId, userId),
@@ -196,7 +193,7 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
     message.onQueued?.();
     const entry = await appended;
     if (userId !== undefined) typing.stop(chatId, userId);
-    return toMessage(entry, attachments.view);
+    return entry;
   }
 
   return {
@@ -208,7 +205,8 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
       return { chatId: chat.id };
     },
     create,
-    post,
+    post: async (message) => toMessage(await append(message), attachments.view),
+    append,
     async history(chatId, limit) {
       const page = await log.messages(new Types.ObjectId(chatId), { limit: Math.min(limit, LIMITS.listMax) });
       return page.filter(isReadable).map((entry) => toMessage(entry, attachments.view));

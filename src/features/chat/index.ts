@@ -161,16 +161,14 @@ export function createChat(deps: ChatDeps): ChatFeature {
         sequencer.note(entry.chatId.toHexString(), entry.rev);
         continue;
       }
-      tell(entry.chatId, events.created(entry));
+      const message = toMessage(entry, viewAttachment);
+      tell(entry.chatId, events.created(entry, message));
       activity.note(entry);
-      posted(entry);
+      posted(message);
     }
   }
 
-  function posted(entry: MessageEntry): void {
-    const { mentions = [] } = entry;
-    if (mentions.length === 0 && !deps.onPosted) return;
-    const message = toMessage(entry, viewAttachment);
+  function posted(message: Message): void {
     const { chatId } = message;
     for (const userId of message.mentions) {
       if (userId !== message.sender.userId) rooms.emit(userRoom(userId), 'mention:created', { chatId, message });

@@ -25,16 +25,27 @@ export function createMessageHandlers(deps: ChatHandlerDeps): Handlers<typeof me
   return {
     async 'message:send'(input, context) {
       const { userId } = context.session;
-      const { clientId: _clientId, ...parts } = input;
-      await service.requireMember(input.chatId, userId);
-      const { id, seq, rev, createdAt } = await service.post({
-        ...parts,
-        clientId: input.clientId,
+      const { chatId, clientId, type, content, metadata, attachmentIds, replyTo, threadRoot } = input;
+      await service.requireMember(chatId, userId);
+      const entry = await service.append({
+        chatId,
         sender: { type: 'user', userId },
+        clientId,
+        type,
+        content,
+        metadata,
+        attachmentIds,
+        replyTo,
+        threadRoot,
         mentions: [...new Set(input.mentions)],
         onQueued: context.release,
       });
-      return { id, seq, rev, createdAt };
+      return {
+        id: entry._id.toHexString(),
+        seq: entry.seq,
+        rev: entry.appliedRev,
+        createdAt: entry.createdAt.toISOString(),
+      };
     },
 
     async 'message:edit'({ content, ...target }, { session }) {
