@@ -85,10 +85,13 @@ export function createWebPushSender(options: WebPushOptions): PushSender {
       if (!mayUse(url)) return { kind: 'gone' };
       try {
         const { headers, body } = await prepare(target, message);
-        const ends = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-        const response = await post(url, headers, body, ends);
-        // What it says besides is not wanted; the signal also ends one that never stops.
-        response.on('error', () => {});
+        const deadline = startDeadline(signal, timeoutMs);
+        const response = await post(url, headers, body, deadline.signal).catch((error: unknown) => {
+          deadline.clear();
+          throw error;
+        });
+        // What it says besides is not wanted; the deadline also ends one that never stops.
+        response.on('error', () => {}).on('close', deadline.clear);
         response.resume();
         return outcomeOf(response);
       } catch (error) {
@@ -102,6 +105,25 @@ export function createWebPushSender(options: WebPushOptions): PushSender {
     close() {
       secure.destroy();
       plain.destroy();
+    },
+  };
+}
+
+/**
+ * Aborts with `signal`, or after `timeoutMs`. Node 20 may collect an `AbortSignal.any` of a timeout while a request still
+ * waits for it, and the request never ends then.
+ */
+function startDeadline(signal: AbortSignal, timeoutMs: number): { signal: AbortSignal; clear: () => void } {
+  const controller = new AbortController();
+  const stop = (): void => controller.abort(signal.reason);
+  const timer = setTimeout(() => controller.abort(new Error(`No answer within ${timeoutMs} ms`)), timeoutMs);
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  return {
+    signal: controller.signal,
+    clear: () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', stop);
     },
   };
 }
