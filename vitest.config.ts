@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
+    // Tests wait more than they compute: for moments of calm, for expiries, for processes.
+    maxWorkers: 3,
     execArgv: ['--import', './test/support/typescript.mjs'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
