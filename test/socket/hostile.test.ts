@@ -108,7 +108,8 @@ test('[PR-9] a missing ack, an ack in the wrong place and surplus arguments are 
     socket.emit(name, {});
     socket.emit(name, null, null, null);
   }
-  await expect(socket.timeout(5_000).emitWithAck('chat:list', {})).resolves.toMatchObject({ ok: true });
+  // They are more than may be under way at once: until some have ended, the next is refused.
+  await expect.poll(() => socket.timeout(5_000).emitWithAck('chat:list', {})).toMatchObject({ ok: true });
 });
 
 test('[PR-4] a packet over the limit ends only its own connection', async () => {
