@@ -406,7 +406,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       hooks: [
         ...[chat, presence].map((feature) => ({
           connected: (connection: ConnectionRef) => feature.connected(connection).catch(rethrowExplained),
-          disconnected: (connection: ConnectionRef) => feature.disconnected(connection),
+          disconnected: (connection: ConnectionRef, vanished: boolean) => feature.disconnected(connection, vanished),
         })),
         { connected: async ({ userId }) => admin.active(userId) },
       ],

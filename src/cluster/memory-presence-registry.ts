@@ -5,8 +5,8 @@ export function createMemoryPresenceRegistry(): PresenceRegistry {
   const users = new Map<string, Map<string, ConnectionStatus>>();
   const listeners = new Set<{ call: (userId: string, vanished: boolean) => void }>();
 
-  const changed = (userId: string): void => {
-    for (const { call } of listeners) call(userId, false);
+  const changed = (userId: string, vanished: boolean): void => {
+    for (const { call } of listeners) call(userId, vanished);
   };
 
   return {
@@ -14,14 +14,14 @@ export function createMemoryPresenceRegistry(): PresenceRegistry {
       const connections = users.get(userId) ?? new Map<string, ConnectionStatus>();
       if (connections.get(connectionId) === status) return;
       users.set(userId, connections.set(connectionId, status));
-      changed(userId);
+      changed(userId, false);
     },
 
-    async remove(userId, connectionId) {
+    async remove(userId, connectionId, vanished = false) {
       const connections = users.get(userId);
       const removed = connections?.delete(connectionId) ?? false;
       if (connections?.size === 0) users.delete(userId);
-      if (removed) changed(userId);
+      if (removed) changed(userId, vanished);
       return { last: !users.has(userId) };
     },
 

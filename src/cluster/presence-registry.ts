@@ -6,14 +6,14 @@ export interface PresenceRegistry {
   set(userId: string, connectionId: string, status: ConnectionStatus): Promise<void>;
   /**
    * Removes one; `last` when the user has no other connection anywhere. While out of reach nobody knows: `last` is
-   * false, and `onGone` says it later if it was so.
+   * false, and `onGone` says it later if it was so. `vanished`: it fell silent, and has been waited for long enough.
    */
-  remove(userId: string, connectionId: string): Promise<{ last: boolean }>;
+  remove(userId: string, connectionId: string, vanished?: boolean): Promise<{ last: boolean }>;
   /** Statuses of all connections of each user; a user without any is left out. Rejects with `Fault('unavailable')` while out of reach. */
   get(userIds: readonly string[]): Promise<Map<string, ConnectionStatus[]>>;
   /**
-   * Called with a user whose connections changed, on any node. `vanished`: they ended with a node that died, which has
-   * been waited for long enough.
+   * Called with a user whose connections changed, on any node. `vanished`: they fell silent, or ended with a node that
+   * died, and have been waited for long enough.
    */
   onChange(listener: (userId: string, vanished: boolean) => void): () => void;
   /**

@@ -99,11 +99,11 @@ class RedisPresenceRegistry implements PresenceRegistry {
     await atMost(SET_MS, this.#write(userId));
   }
 
-  async remove(userId: string, connectionId: string): Promise<{ last: boolean }> {
+  async remove(userId: string, connectionId: string, vanished = false): Promise<{ last: boolean }> {
     const connections = this.#connections.get(userId);
     connections?.delete(connectionId);
     if (connections?.size === 0) this.#connections.delete(userId);
-    const entries = await this.#write(userId);
+    const entries = await this.#write(userId, vanished);
     if (!entries && !this.#connections.has(userId)) this.#departed.add(userId);
     return { last: entries?.total === 0 };
   }
@@ -195,7 +195,7 @@ class RedisPresenceRegistry implements PresenceRegistry {
   }
 
   /** Brings Redis up to date about one user; undefined when that could not be, and then the next beat tries. */
-  async #write(userId: string): Promise<UserEntries | undefined> {
+  async #write(userId: string, vanished = false): Promise<UserEntries | undefined> {
     // Until the session has begun nobody would remove its entries.
     if (!this.#begun || !this.#redis.ready) {
       this.#unwritten.add(userId);
@@ -205,7 +205,7 @@ class RedisPresenceRegistry implements PresenceRegistry {
     try {
       const entries = await this.#entries.write(session, userId, this.#connections.get(userId) ?? NONE);
       if (session === this.#session) this.#unwritten.delete(userId);
-      if (entries.changed) this.#tell([userId], false);
+      if (entries.changed) this.#tell([userId], vanished);
       return entries;
     } catch {
       this.#unwritten.add(userId);

@@ -21,7 +21,8 @@ import { engineOf } from './engine.ts';
 export interface ConnectionHook {
   /** Resolves when nothing of the user's rooms can be missed any more; `hello` waits for it. */
   connected?: (connection: ConnectionRef) => Promise<void>;
-  disconnected?: (connection: ConnectionRef) => void;
+  /** `vanished`: the connection did not end but fell silent, until nobody waited for it any longer. */
+  disconnected?: (connection: ConnectionRef, vanished: boolean) => void;
 }
 
 export interface ConnectionRef {
@@ -67,7 +68,7 @@ export class Connection {
     this.ref = { id: socket.id, userId: session.userId };
     // Attached before any await: an event that came earlier would be lost.
     socket.onAny((name: unknown, ...args: unknown[]) => this.#dispatch(String(name), args));
-    socket.on('disconnect', () => this.#ended());
+    socket.on('disconnect', (reason) => this.#ended(reason === 'ping timeout'));
     this.#watchExpiry();
     this.#opening = this.#open();
   }
@@ -192,10 +193,10 @@ export class Connection {
     }, noticeInMs).unref();
   }
 
-  #ended(): void {
+  #ended(vanished: boolean): void {
     clearTimeout(this.#expiry);
     for (const listener of this.#goneListeners ?? []) listener();
-    for (const hook of this.#deps.hooks) hook.disconnected?.(this.ref);
+    for (const hook of this.#deps.hooks) hook.disconnected?.(this.ref, vanished);
     this.#deps.ended(this);
   }
 }

@@ -2,7 +2,7 @@
  * The one connection to the database. With a URI it is that MongoDB; without one the embedded engine starts in a worker
  * thread and nothing else knows the difference. What was acknowledged is on disk, on a majority where there is one.
  */
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mongo, Mongoose, type Connection, type ConnectOptions } from 'mongoose';
 import type { Log } from '../observability/log.ts';
@@ -89,7 +89,7 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
     embedded: engine !== undefined,
     failed,
     ping: () => ping(connection),
-    sizeBytes: () => (engine ? sizeOfFiles(join(dataDir, 'db')) : sizeByStats(connection)),
+    sizeBytes: () => sizeOf(connection),
     close: () => (closing ??= close()),
   };
 }
@@ -138,13 +138,7 @@ const startEmbedded: StartEngine = async (options) => {
   return startEmbeddedMongo(options);
 };
 
-async function sizeOfFiles(directory: string): Promise<number> {
-  const names = await readdir(directory);
-  const sizes = await Promise.all(names.map(async (name) => (await stat(join(directory, name))).size));
-  return sizes.reduce((sum, size) => sum + size, 0);
-}
-
-async function sizeByStats(connection: Connection): Promise<number | undefined> {
+async function sizeOf(connection: Connection): Promise<number | undefined> {
   try {
     const stats = await connection.db?.command({ dbStats: 1 });
     return stats ? Number(stats['storageSize']) + Number(stats['indexSize']) : undefined;

@@ -81,5 +81,15 @@ export function describePresenceRegistry(name: string, open: () => Promise<Prese
       await expect.poll(() => later).toEqual(['eve']);
       expect(told).toHaveLength(4);
     });
+
+    test('[CL-25] tells that a connection fell silent, of which nobody waits for the return any more', async () => {
+      const told: boolean[] = [];
+      world.there.onChange((_, vanished) => told.push(vanished));
+      await world.here.set('ann', 'c1', 'online');
+      await world.here.set('ann', 'c2', 'online');
+      await world.here.remove('ann', 'c1');
+      await world.here.remove('ann', 'c2', true);
+      await expect.poll(() => told).toEqual([false, false, false, true]);
+    });
   });
 }

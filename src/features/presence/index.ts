@@ -27,7 +27,8 @@ export interface PresenceDeps {
 export interface PresenceFeature {
   handlers: Handlers<typeof presenceContract>;
   connected(connection: { id: string; userId: string }): Promise<void>;
-  disconnected(connection: { id: string; userId: string }): void;
+  /** `vanished`: it did not end but fell silent. */
+  disconnected(connection: { id: string; userId: string }, vanished: boolean): void;
   /** Removes what is kept of somebody whose account has ended. */
   forgetUser(userId: string): Promise<void>;
   close(): Promise<void>;
@@ -110,10 +111,10 @@ export function createPresence(deps: PresenceDeps): PresenceFeature {
       await registry.set(userId, id, 'online');
     },
 
-    disconnected({ id, userId }) {
+    disconnected({ id, userId }, vanished) {
       watches.disconnected(id);
       const leave = async (): Promise<void> => {
-        const { last } = await registry.remove(userId, id);
+        const { last } = await registry.remove(userId, id, vanished);
         if (last) await lastSeen.note([userId], new Date(now()));
       };
       inBackground('A departure could not be recorded', leave());

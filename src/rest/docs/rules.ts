@@ -202,7 +202,7 @@ export const RULES: RuleGroup[] = [
     rules: {
       'PS-1':
         'A user is there while at least one connection is, and shows as the most present of them: busy, else online, else away.',
-      'PS-2': `A change is told ${seconds(LIMITS.presenceDebounceMs)} after it happened, so that a reconnect is not a flicker.`,
+      'PS-2': `A change is told ${seconds(LIMITS.presenceDebounceMs)} after it happened, so that a reconnect is not a flicker; of a connection that fell silent at once when it is given up.`,
       'PS-3': 'Only people who share a chat with a user see their presence.',
       'PS-4':
         'While the servers cannot agree on who is there, everybody is `unknown`; watchers hear of it, and are corrected afterwards.',

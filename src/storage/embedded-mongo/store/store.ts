@@ -12,7 +12,7 @@ export const LAST = Buffer.from([0xff, 0xff, 0xff]);
 export const LONGEST_KEY = 1978;
 /** Leaves room for other fields beside the `_id` in the entries of indexes. */
 const LONGEST_ID = 512;
-const LARGEST_DOCUMENT = 16 * 1024 * 1024;
+export const LARGEST_DOCUMENT = 16 * 1024 * 1024;
 const CLEAR_BATCH = 1000;
 
 /**
@@ -39,6 +39,12 @@ export class Store {
 
   close(): Promise<void> {
     return this.#environment.close();
+  }
+
+  /** What all databases together take on disk. */
+  get sizeBytes(): number {
+    const { pageSize, lastPageNumber } = this.#environment.getStats() as { pageSize: number; lastPageNumber: number };
+    return pageSize * (lastPageNumber + 1);
   }
 
   /** Frees what readers of processes that were killed still hold, so that the file does not grow. */
