@@ -37,7 +37,8 @@ const NONE: ReadonlyMap<string, ConnectionStatus> = new Map();
 /** Resolves when the registry is in use, or Redis is out of reach. */
 export async function createRedisPresenceRegistry(options: RedisPresenceRegistryOptions): Promise<PresenceRegistry> {
   const registry = new RedisPresenceRegistry(options);
-  await registry.tick();
+  // What others tell from here on is heard.
+  await Promise.all([registry.tick(), options.bus.listening(TOPIC)]);
   return registry;
 }
 

@@ -29,6 +29,8 @@ async function openNode(url: string, nodeId: string, prefix = 'test'): Promise<P
   const node = await openRedisNode(url, nodeId, prefix);
   const { redis, bus } = node;
   const registry = await createRedisPresenceRegistry({ redis, prefix, nodeId, bus, log });
+  // A shard may refuse its first subscriptions.
+  await expect.poll(() => bus.healthy, { timeout: 10_000 }).toBe(true);
   const seen = { told: [] as [string, boolean][], gone: [] as string[], reach: [] as boolean[] };
   registry.onChange((userId, vanished) => seen.told.push([userId, vanished]));
   registry.onGone(async (userIds) => void seen.gone.push(...userIds));
