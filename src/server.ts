@@ -6,19 +6,10 @@ import { join } from 'node:path';
 import { describeParts } from './banner.ts';
 import { ALL_NODES, createCluster, createJobs } from './cluster/index.ts';
 import { loadSecrets, loadVapidKeys, type Config } from './config/index.ts';
-import { createAdmin } from './features/admin/index.ts';
-import { createAi, createProvider } from './features/ai/index.ts';
-import { createAttachments } from './features/attachments/index.ts';
-import { asSessionRevoked, createAuth, type OtpProviderOptions } from './features/auth/index.ts';
-import { createBlocks } from './features/blocks/index.ts';
-import { createChat } from './features/chat/index.ts';
-import { createKeys } from './features/keys/index.ts';
-import { createLifecycle } from './features/lifecycle/index.ts';
-import { createPresence } from './features/presence/index.ts';
-import { createPush, createWebPushSender } from './features/push/index.ts';
+import { composeFeatures } from './compose-features.ts';
+import { asSessionRevoked } from './features/auth/index.ts';
 import { contract, events, PROTOCOL_VERSION } from './features/registry.ts';
 import { MediaInspector } from './features/uploads/index.ts';
-import { createAvatars, createUsers } from './features/users/index.ts';
 import type { ConnectionRef } from './gateway/connection.ts';
 import { createGateway } from './gateway/gateway.ts';
 import { createRedisAdapter } from './gateway/redis-adapter.ts';
@@ -107,7 +98,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       metrics,
     });
     ends.push(() => cluster.close());
-    const { nodes, leases, bus, presenceRegistry, streamLog, limits, redis, redisPrefix } = cluster;
+    const { nodes, leases, bus, limits, redis, redisPrefix } = cluster;
     const jobs = createJobs({ connection, nodes, bus, log, now });
 
     const blobs = await createDiskBlobs({ directory: join(config.dataDir, 'blobs') });
@@ -142,179 +133,24 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       onBug,
       now,
     });
-    const { rooms } = gateway;
-
-    const users = createUsers({
+    const features = composeFeatures({
+      config,
+      secrets,
+      vapidKeys,
       connection,
-      now,
-      // Nobody has proved yet that an address is theirs. So in production it is an account that was there before that
-      // becomes the first administrator, and the address cannot be taken while it is set.
-      adminEmail:
-        config.adminEmail === undefined
-          ? undefined
-          : { address: config.adminEmail, onSignUp: config.production ? 'refuse' : 'grant' },
-    });
-    const avatars = createAvatars({ connection, blobs, inspector, profile: (userId) => users.profile(userId), now });
-    const auth = createAuth({
-      connection,
-      users,
-      limits,
-      bus,
-      audit,
-      log,
-      now,
-      accessTokenSeconds: config.accessTokenSeconds,
-      refreshTokenDays: config.refreshTokenDays,
-      // Two at once while one is replaced: the first signs, both verify.
-      jwtSecrets: secrets.jwtSecret
-        .split(',')
-        .map((secret) => secret.trim())
-        .filter(Boolean),
-      authPepper: secrets.authPepper,
-      otp: { provider: otpProvider(config), countries: config.otpCountries ?? [], hourlyCap: config.otpHourlyCap },
-    });
-    ends.push(() => auth.close());
-    const blocks = createBlocks({ connection, users, bus, log, now });
-    ends.push(() => blocks.close());
-    const attachments = createAttachments({
-      connection,
+      databaseBytes: () => database.sizeBytes(),
+      cluster,
+      jobs,
       blobs,
       inspector,
-      limits,
-      secret: secrets.authPepper,
-      requireMember: (chatId, userId) => chat.service.requireMember(chatId, userId),
-      async isCarried({ chatId, messageId, attachmentId }) {
-        const message = await chat.service.messageById(chatId, messageId);
-        return message?.attachments.some(({ id }) => id === attachmentId) ?? false;
-      },
-      log,
-      now,
-    });
-    ends.push(() => attachments.close());
-    const nameOf = async (ids: readonly string[]): Promise<Map<string, string>> =>
-      new Map((await users.findByIds(ids)).map(({ id, name }) => [id, name]));
-    const chat = createChat({
-      connection,
-      rooms,
-      bus,
+      gateway,
+      metrics,
       audit,
       log,
       now,
-      existingUsers: (ids) => users.exists([...ids]),
-      nameOf,
-      blocks,
-      attachments,
-      onPosted(posted) {
-        admin.posted();
-        push.posted(posted);
-      },
+      onEnd: (end) => ends.push(end),
     });
-    ends.push(() => chat.close());
-    const forgetDeath = nodes.onDeath(() => {
-      // It may have stored what it had no time to tell.
-      Promise.all([chat.recover(), chat.compare()]).catch((error: unknown) =>
-        log.warn('what a dead node left could not be finished yet', { error }),
-      );
-    });
-    ends.push(forgetDeath);
-    // It stood still: others may have told it things that it did not hear.
-    const forgetInterruption = nodes.onInterruption(() => {
-      chat.compare().catch((error: unknown) => log.warn('positions could not be compared', { error }));
-    });
-    ends.push(forgetInterruption);
-    const presence = createPresence({
-      connection,
-      registry: presenceRegistry,
-      rooms,
-      blocks,
-      sharing: (userId, otherIds) => chat.sharing(userId, otherIds),
-      onLeft: (listener) => chat.onLeft(listener),
-      log,
-      now,
-    });
-    ends.push(() => presence.close());
-    const keys = createKeys({
-      connection,
-      rooms,
-      limits,
-      blocks,
-      sharing: (userId, otherIds) => chat.sharing(userId, otherIds),
-      audit,
-      now,
-    });
-    const ai = createAi({
-      connection,
-      chat: chat.service,
-      rooms,
-      streamLog,
-      nodes,
-      leases,
-      provider: createProvider(config, log),
-      audit,
-      log,
-      nameOf,
-    });
-    ends.push(() => ai.close());
-    const admin = createAdmin({
-      connection,
-      users,
-      chat,
-      rooms,
-      bus,
-      nodes,
-      jobs,
-      limits,
-      audit,
-      log,
-      now,
-      adminEmail: config.adminEmail,
-      endSessions: (userId) => auth.endSessions(userId),
-      aiUsage: (from, to) => ai.usage(from, to),
-      prices: config.aiPrices,
-      connectionsHere: () => gateway.connectionCount(),
-      databaseBytes: () => database.sizeBytes(),
-      blobs,
-    });
-    ends.push(() => admin.close());
-    const notifications = metrics.counter('push_total', 'Notifications by what became of them', ['outcome']);
-    const push = createPush({
-      connection,
-      sender:
-        vapidKeys &&
-        createWebPushSender({ ...vapidKeys, subject: contactOf(config), allowLoopback: !config.production, log }),
-      chat,
-      users,
-      registry: presenceRegistry,
-      blocks,
-      bus,
-      jobs,
-      liveSessions: (sessionIds) => auth.liveSessions(sessionIds),
-      count: (outcome) => notifications.add({ outcome }),
-      log,
-      now,
-    });
-    ends.push(() => push.close());
-
-    jobs.every('attachments.collect', COLLECT_MS, ({ signal }) => attachments.collect(signal));
-    const lifecycle = createLifecycle({
-      jobs,
-      auth,
-      users,
-      chats: chat.upkeep,
-      chatParts: [(chatId) => ai.forgetChat(chatId), (chatId) => attachments.removeOfChat(chatId)],
-      userParts: [
-        (userId) => blocks.forgetUser(userId),
-        (userId) => keys.forgetUser(userId),
-        (userId) => presence.forgetUser(userId),
-        (userId) => attachments.removeOfUser(userId),
-        (userId) => avatars.remove(userId),
-        (userId) => push.forgetUser(userId),
-        (userId) => admin.forgetUser(userId),
-      ],
-      audit,
-      now,
-    });
-    // Its handlers use the parts above, so it ends before them.
+    // Its handlers use the features, so it ends before them.
     ends.push(() => jobs.close());
 
     // Every model is declared now.
@@ -328,32 +164,17 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       );
     }
 
-    const call = createCall(
-      contract,
-      {
-        ...auth.handlers,
-        ...users.handlers,
-        ...lifecycle.handlers,
-        ...blocks.handlers,
-        ...chat.handlers({ runningStreams: (chatId) => ai.running(chatId) }),
-        ...presence.handlers,
-        ...keys.handlers,
-        ...ai.handlers,
-        ...push.handlers,
-        ...admin.handlers,
+    const call = createCall(contract, features.handlers, {
+      limit: (rate, key) => limits.take(rate, key),
+      explain: explainDatabase,
+      requireAdmin: (operation, context) => features.requireAdmin(operation, context),
+      observe: (record) => {
+        if (record.userId !== undefined) features.active(record.userId);
+        metrics.operation(record);
+        log.info('operation', lineOf(record));
       },
-      {
-        limit: (rate, key) => limits.take(rate, key),
-        explain: explainDatabase,
-        requireAdmin: (operation, context) => admin.requireAdmin(operation, context),
-        observe: (record) => {
-          if (record.userId !== undefined) admin.active(record.userId);
-          metrics.operation(record);
-          log.info('operation', lineOf(record));
-        },
-        onBug: (error, record) => onBug(error, lineOf(record)),
-      },
-    );
+      onBug: (error, record) => onBug(error, lineOf(record)),
+    });
 
     let draining = false;
     const closing = new AbortController();
@@ -374,8 +195,8 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
         },
       };
     };
-    const { outbox } = auth;
-    const authenticate = (accessToken: string) => auth.authenticate(accessToken).catch(rethrowExplained);
+    const { outbox } = features;
+    const authenticate = (accessToken: string) => features.authenticate(accessToken).catch(rethrowExplained);
     const app = createRest({
       contract,
       events,
@@ -385,9 +206,9 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       explain: explainDatabase,
       log,
       metrics,
-      avatar: (userId) => avatars.find(userId),
-      routes: [attachments.routes, avatars.routes, chat.routes],
-      streams: ai,
+      avatar: features.avatar,
+      routes: features.routes,
+      streams: features.streams,
       ...(outbox && !config.production ? { outbox: () => outbox.list() } : {}),
       health,
       isReady: async () => !draining && (await database.ping()),
@@ -404,11 +225,11 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       call,
       authenticate,
       hooks: [
-        ...[chat, presence].map((feature) => ({
+        ...features.present.map((feature) => ({
           connected: (connection: ConnectionRef) => feature.connected(connection).catch(rethrowExplained),
           disconnected: (connection: ConnectionRef, vanished: boolean) => feature.disconnected(connection, vanished),
         })),
-        { connected: async ({ userId }) => admin.active(userId) },
+        { connected: async ({ userId }) => features.active(userId) },
       ],
     });
     const unsubscribe = bus.subscribe(ALL_NODES, (data) => {
@@ -426,10 +247,8 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       'The most that waited for one socket since the figures were last read',
       () => gateway.largestOutboundBytes(),
     );
-    metrics.gauge('append_queue', 'Messages that wait for their durable write', () => chat.queuedAppends());
     metrics.gauge('audit_queue', 'Audit rows that wait for their write', () => audit.waiting);
-    await chat.recover();
-    await ai.recover();
+    await features.recover();
 
     let url = '';
     let closed: Promise<void> | undefined;
@@ -446,7 +265,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
           });
         });
         // Not before: a command that only prepares the database runs no jobs.
-        await admin.start();
+        await features.start();
         await jobs.start();
         const { port } = httpServer.address() as AddressInfo;
         url = `http://${config.host === '127.0.0.1' ? 'localhost' : config.host}:${port}`;
@@ -485,9 +304,6 @@ function healthMessage(up: boolean, degraded: boolean, draining: boolean): strin
 /** What requests under way get before their connections are cut. */
 const LAST_REQUESTS_MS = 2_000;
 
-/** Uploads that nobody sent are looked for this often. */
-const COLLECT_MS = 600_000;
-
 /** The parts of a call that a log line carries. */
 const lineOf = ({ operation, userId, requestId, outcome, durationMs }: CallRecord): Record<string, unknown> => ({
   operation,
@@ -502,26 +318,5 @@ function originRule(config: Config): (origin: string) => boolean {
   return (origin) => {
     if (allowed.has(origin)) return true;
     return config.allowLocalhostOrigins && /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(origin);
-  };
-}
-
-/** Whom operators of push services may turn to. Nothing of a person: whoever subscribes an address of theirs is told it. */
-function contactOf({ publicUrl }: Config): string {
-  const url = new URL(publicUrl);
-  return url.protocol === 'https:' ? publicUrl : `mailto:webpush@${url.hostname}`;
-}
-
-function otpProvider(config: Config): OtpProviderOptions {
-  if (config.otpProvider !== 'twilio-messages') return { kind: config.otpProvider };
-  const { twilioAccountSid: accountSid, twilioAuthToken: authToken } = config;
-  if (accountSid === undefined || authToken === undefined)
-    throw new Error('loadConfig lets no Twilio without account pass');
-  return {
-    kind: 'twilio-messages',
-    accountSid,
-    authToken,
-    from: config.twilioFrom,
-    whatsappFrom: config.twilioWhatsappFrom,
-    baseUrl: config.twilioBaseUrl,
   };
 }

@@ -1,0 +1,294 @@
+/**
+ * Builds the features on what the server gives them, and wires them to each other. What each needs of another goes
+ * through a function here, so that no feature holds another whole.
+ */
+import type { Connection } from 'mongoose';
+import type { Cluster, Jobs } from './cluster/index.ts';
+import type { Config, Secrets, VapidKeys } from './config/index.ts';
+import { createAdmin } from './features/admin/index.ts';
+import { createAi, createProvider } from './features/ai/index.ts';
+import { createAttachments } from './features/attachments/index.ts';
+import { createAuth, type OtpProviderOptions, type Outbox } from './features/auth/index.ts';
+import { createBlocks } from './features/blocks/index.ts';
+import { createChat } from './features/chat/index.ts';
+import { createKeys } from './features/keys/index.ts';
+import { createLifecycle } from './features/lifecycle/index.ts';
+import { createPresence } from './features/presence/index.ts';
+import { createPush, createWebPushSender } from './features/push/index.ts';
+import type { AtelierContract, AtelierEvents } from './features/registry.ts';
+import type { MediaInspector } from './features/uploads/index.ts';
+import { createAvatars, createUsers } from './features/users/index.ts';
+import type { ConnectionHook } from './gateway/connection.ts';
+import type { Gateway } from './gateway/gateway.ts';
+import type { AuditStore, Log, Metrics } from './observability/index.ts';
+import type { Handlers, UserContext } from './protocol/index.ts';
+import type { RestDeps } from './rest/deps.ts';
+import type { Blobs } from './storage/blobs/index.ts';
+
+export interface FeatureParts {
+  config: Config;
+  secrets: Secrets;
+  vapidKeys: VapidKeys | undefined;
+  connection: Connection;
+  /** What the database takes on disk. */
+  databaseBytes: () => Promise<number | undefined>;
+  cluster: Cluster;
+  jobs: Jobs;
+  blobs: Blobs;
+  inspector: MediaInspector;
+  gateway: Pick<Gateway<AtelierEvents>, 'rooms' | 'connectionCount'>;
+  metrics: Metrics;
+  audit: AuditStore;
+  log: Log;
+  now: () => number;
+  /** Takes what ends a part; the newest is ended first. */
+  onEnd: (end: () => Promise<void> | void) => void;
+}
+
+/** Uploads that nobody sent are looked for this often. */
+const COLLECT_MS = 600_000;
+
+/** What the server serves of the features. */
+export interface Features extends Required<Pick<RestDeps, 'authenticate' | 'avatar' | 'routes' | 'streams'>> {
+  handlers: Handlers<AtelierContract>;
+  outbox: Outbox | undefined;
+  requireAdmin(operation: string, context: UserContext): Promise<void>;
+  /** Somebody does something. */
+  active(userId: string): void;
+  /** Come and go with every socket. */
+  present: readonly Required<ConnectionHook>[];
+  /** Finishes what a server that was killed has left. */
+  recover(): Promise<void>;
+  /** Begins what goes on by itself. */
+  start(): Promise<void>;
+}
+
+/** Builds all features. Nothing runs before `start`. */
+export function composeFeatures(parts: FeatureParts): Features {
+  const { config, secrets, vapidKeys, connection, databaseBytes, jobs, blobs, inspector, gateway } = parts;
+  const { metrics, audit, log, now, onEnd } = parts;
+  const { nodes, leases, bus, presenceRegistry, streamLog, limits } = parts.cluster;
+  const { rooms } = gateway;
+
+  const users = createUsers({
+    connection,
+    now,
+    // Nobody has proved yet that an address is theirs. So in production it is an account that was there before that
+    // becomes the first administrator, and the address cannot be taken while it is set.
+    adminEmail:
+      config.adminEmail === undefined
+        ? undefined
+        : { address: config.adminEmail, onSignUp: config.production ? 'refuse' : 'grant' },
+  });
+  const avatars = createAvatars({ connection, blobs, inspector, profile: (userId) => users.profile(userId), now });
+  const auth = createAuth({
+    connection,
+    users,
+    limits,
+    bus,
+    audit,
+    log,
+    now,
+    accessTokenSeconds: config.accessTokenSeconds,
+    refreshTokenDays: config.refreshTokenDays,
+    // Two at once while one is replaced: the first signs, both verify.
+    jwtSecrets: secrets.jwtSecret
+      .split(',')
+      .map((secret) => secret.trim())
+      .filter(Boolean),
+    authPepper: secrets.authPepper,
+    otp: { provider: otpProvider(config), countries: config.otpCountries ?? [], hourlyCap: config.otpHourlyCap },
+  });
+  onEnd(() => auth.close());
+  const blocks = createBlocks({ connection, users, bus, log, now });
+  onEnd(() => blocks.close());
+  const attachments = createAttachments({
+    connection,
+    blobs,
+    inspector,
+    limits,
+    secret: secrets.authPepper,
+    requireMember: (chatId, userId) => chat.service.requireMember(chatId, userId),
+    async isCarried({ chatId, messageId, attachmentId }) {
+      const message = await chat.service.messageById(chatId, messageId);
+      return message?.attachments.some(({ id }) => id === attachmentId) ?? false;
+    },
+    log,
+    now,
+  });
+  onEnd(() => attachments.close());
+  const nameOf = async (ids: readonly string[]): Promise<Map<string, string>> =>
+    new Map((await users.findByIds(ids)).map(({ id, name }) => [id, name]));
+  const chat = createChat({
+    connection,
+    rooms,
+    bus,
+    audit,
+    log,
+    now,
+    existingUsers: (ids) => users.exists([...ids]),
+    nameOf,
+    blocks,
+    attachments,
+    onPosted(posted) {
+      admin.posted();
+      push.posted(posted);
+    },
+  });
+  onEnd(() => chat.close());
+  const forgetDeath = nodes.onDeath(() => {
+    // It may have stored what it had no time to tell.
+    Promise.all([chat.recover(), chat.compare()]).catch((error: unknown) =>
+      log.warn('what a dead node left could not be finished yet', { error }),
+    );
+  });
+  onEnd(forgetDeath);
+  // It stood still: others may have told it things that it did not hear.
+  const forgetInterruption = nodes.onInterruption(() => {
+    chat.compare().catch((error: unknown) => log.warn('positions could not be compared', { error }));
+  });
+  onEnd(forgetInterruption);
+  const presence = createPresence({
+    connection,
+    registry: presenceRegistry,
+    rooms,
+    blocks,
+    sharing: (userId, otherIds) => chat.sharing(userId, otherIds),
+    onLeft: (listener) => chat.onLeft(listener),
+    log,
+    now,
+  });
+  onEnd(() => presence.close());
+  const keys = createKeys({
+    connection,
+    rooms,
+    limits,
+    blocks,
+    sharing: (userId, otherIds) => chat.sharing(userId, otherIds),
+    audit,
+    now,
+  });
+  const ai = createAi({
+    connection,
+    chat: chat.service,
+    rooms,
+    streamLog,
+    nodes,
+    leases,
+    provider: createProvider(config, log),
+    audit,
+    log,
+    nameOf,
+  });
+  onEnd(() => ai.close());
+  const admin = createAdmin({
+    connection,
+    users,
+    chat,
+    rooms,
+    bus,
+    nodes,
+    jobs,
+    limits,
+    audit,
+    log,
+    now,
+    adminEmail: config.adminEmail,
+    endSessions: (userId) => auth.endSessions(userId),
+    aiUsage: (from, to) => ai.usage(from, to),
+    prices: config.aiPrices,
+    connectionsHere: () => gateway.connectionCount(),
+    databaseBytes,
+    blobs,
+  });
+  onEnd(() => admin.close());
+  const notifications = metrics.counter('push_total', 'Notifications by what became of them', ['outcome']);
+  const push = createPush({
+    connection,
+    sender:
+      vapidKeys &&
+      createWebPushSender({ ...vapidKeys, subject: contactOf(config), allowLoopback: !config.production, log }),
+    chat,
+    users,
+    registry: presenceRegistry,
+    blocks,
+    bus,
+    jobs,
+    liveSessions: (sessionIds) => auth.liveSessions(sessionIds),
+    count: (outcome) => notifications.add({ outcome }),
+    log,
+    now,
+  });
+  onEnd(() => push.close());
+
+  jobs.every('attachments.collect', COLLECT_MS, ({ signal }) => attachments.collect(signal));
+  const lifecycle = createLifecycle({
+    jobs,
+    auth,
+    users,
+    chats: chat.upkeep,
+    chatParts: [(chatId) => ai.forgetChat(chatId), (chatId) => attachments.removeOfChat(chatId)],
+    userParts: [
+      (userId) => blocks.forgetUser(userId),
+      (userId) => keys.forgetUser(userId),
+      (userId) => presence.forgetUser(userId),
+      (userId) => attachments.removeOfUser(userId),
+      (userId) => avatars.remove(userId),
+      (userId) => push.forgetUser(userId),
+      (userId) => admin.forgetUser(userId),
+    ],
+    audit,
+    now,
+  });
+
+  metrics.gauge('append_queue', 'Messages that wait for their durable write', () => chat.queuedAppends());
+
+  return {
+    handlers: {
+      ...auth.handlers,
+      ...users.handlers,
+      ...lifecycle.handlers,
+      ...blocks.handlers,
+      ...chat.handlers({ runningStreams: (chatId) => ai.running(chatId) }),
+      ...presence.handlers,
+      ...keys.handlers,
+      ...ai.handlers,
+      ...push.handlers,
+      ...admin.handlers,
+    },
+    routes: [attachments.routes, avatars.routes, chat.routes],
+    streams: ai,
+    outbox: auth.outbox,
+    authenticate: (accessToken) => auth.authenticate(accessToken),
+    avatar: (userId) => avatars.find(userId),
+    requireAdmin: (operation, context) => admin.requireAdmin(operation, context),
+    active: (userId) => admin.active(userId),
+    present: [chat, presence],
+    async recover() {
+      await chat.recover();
+      await ai.recover();
+    },
+    start: () => admin.start(),
+  };
+}
+
+/** Whom operators of push services may turn to. Nothing of a person: whoever subscribes an address of theirs is told it. */
+function contactOf({ publicUrl }: Config): string {
+  const url = new URL(publicUrl);
+  return url.protocol === 'https:' ? publicUrl : `mailto:webpush@${url.hostname}`;
+}
+
+function otpProvider(config: Config): OtpProviderOptions {
+  if (config.otpProvider !== 'twilio-messages') return { kind: config.otpProvider };
+  const { twilioAccountSid: accountSid, twilioAuthToken: authToken } = config;
+  if (accountSid === undefined || authToken === undefined)
+    throw new Error('loadConfig lets no Twilio without account pass');
+  return {
+    kind: 'twilio-messages',
+    accountSid,
+    authToken,
+    from: config.twilioFrom,
+    whatsappFrom: config.twilioWhatsappFrom,
+    baseUrl: config.twilioBaseUrl,
+  };
+}
