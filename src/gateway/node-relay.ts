@@ -1,17 +1,28 @@
 /**
  * What the rooms of this node tell those of the others, and hear from them. The events of a tick travel in batches on
- * one of 256 topics of the bus, which a node listens to while it has sockets in a room of it. Within a topic everything
- * of one node arrives in its order, so the events of a room do.
+ * one of 256 topics of the bus, which a node listens to while a room of it is open here: has sockets, or is held. Within
+ * a topic everything of one node arrives in its order, so the events of a room do.
  */
 import type { Bus } from '../cluster/index.ts';
-import { LIMITS, type EmitOptions, type Packet, type RelayedListener, type Room } from '../protocol/index.ts';
+import {
+  LIMITS,
+  type EmitOptions,
+  type Packet,
+  type RelayedListener,
+  type Room,
+  type ToldListener,
+} from '../protocol/index.ts';
 
 const TOPICS = 256;
 /** What an item carries besides its packet, about. */
 const ITEM_BYTES = 64;
+/** In place of a position: for the sockets of the room, as it is. */
+const EVENT = 0;
+/** In place of a position: for those who listen to what is told. */
+const TOLD = -1;
 
 /**
- * One event on the bus: its room; its position in the room's log, or 0; its packet, or null if that is too large to
+ * One event on the bus: its room; its position in the room's log, or `EVENT` or `TOLD`; its packet, or null if that is too large to
  * travel and stands in the log; who gets nothing; the state that it replaces.
  */
 type Item = [room: Room, position: number, packet: Packet | null, except?: readonly Room[], latest?: string];
@@ -43,7 +54,10 @@ export class NodeRelay {
     rooms: 0,
     unsubscribe: undefined,
   }));
-  readonly #listeners = new Map<string, Set<RelayedListener>>();
+  readonly #relayed = new Listeners<RelayedListener>();
+  readonly #told = new Listeners<ToldListener>();
+  /** Rooms that are held, and how often. */
+  readonly #held = new Map<Room, number>();
   /** Topics with something to send at the end of this tick. */
   readonly #filled = new Set<Topic>();
   #scheduled: NodeJS.Immediate | undefined;
@@ -60,22 +74,48 @@ export class NodeRelay {
 
   /** To the sockets of the room on the other nodes. */
   emit(room: Room, packet: Packet, { except, latest }: EmitOptions = {}): void {
-    if (latest !== undefined) this.#add([room, 0, packet, except ?? [], latest]);
-    else this.#add(except === undefined ? [room, 0, packet] : [room, 0, packet, except]);
+    if (latest !== undefined) this.#add([room, EVENT, packet, except ?? [], latest]);
+    else this.#add(except === undefined ? [room, EVENT, packet] : [room, EVENT, packet, except]);
   }
 
-  /** To the listeners of the other nodes that have sockets in the room. */
+  /** To the listeners of the other nodes on which the room is open. */
   relay(room: Room, position: number, packet: Packet): void {
     this.#add([room, position, packet]);
   }
 
   onRelayed(prefix: string, listener: RelayedListener): () => void {
-    const listeners = this.#listeners.get(prefix) ?? new Set();
-    this.#listeners.set(prefix, listeners.add(listener));
-    return () => listeners.delete(listener);
+    return this.#relayed.add(prefix, listener);
   }
 
-  /** A first socket has joined the room. */
+  /** As `relay`, of what has no position. */
+  tell(room: Room, words: Packet): void {
+    this.#add([room, TOLD, words]);
+  }
+
+  onTold(prefix: string, listener: ToldListener): () => void {
+    return this.#told.add(prefix, listener);
+  }
+
+  /** As `Rooms.hold`. */
+  hold(room: Room): () => void {
+    const held = this.#held.get(room) ?? 0;
+    this.#held.set(room, held + 1);
+    if (held === 0) this.opened(room);
+    let released = false;
+    return () => {
+      if (released) return;
+      released = true;
+      const left = (this.#held.get(room) ?? 1) - 1;
+      if (left > 0) {
+        this.#held.set(room, left);
+        return;
+      }
+      this.#held.delete(room);
+      this.closed(room);
+    };
+  }
+
+  /** A first socket has joined the room, or it is held. */
   opened(room: string): void {
     if (this.#deps.bus.alone || !isRoom(room)) return;
     const topic = this.#topicOf(room);
@@ -83,7 +123,7 @@ export class NodeRelay {
     this.#subscribe(topic);
   }
 
-  /** The last socket has left it. The topic is kept for a while: reconnecting clients would subscribe it again at once. */
+  /** The last socket has left it, or it is held no more. The topic is kept for a while: reconnecting clients would subscribe it again at once. */
   closed(room: string): void {
     if (this.#deps.bus.alone || !isRoom(room)) return;
     this.#topicOf(room).rooms--;
@@ -141,18 +181,13 @@ export class NodeRelay {
 
   #receive(items: readonly Item[]): void {
     for (const [room, position, packet, except, latest] of items) {
-      if (!this.#deps.has(room)) continue;
-      if (position === 0) {
+      if (!this.#deps.has(room) && !this.#held.has(room)) continue;
+      const broke = (error: unknown): void => this.#deps.onBug(error, { room });
+      if (position === EVENT) {
         if (packet) this.#deps.deliver(room, packet, optionsOf(except, latest));
-        continue;
-      }
-      for (const listener of this.#listeners.get(room.slice(0, room.indexOf(':'))) ?? []) {
-        try {
-          listener(room, position, packet ?? undefined);
-        } catch (error) {
-          this.#deps.onBug(error, { room });
-        }
-      }
+      } else if (position === TOLD) {
+        if (packet) this.#told.call(room, (listener) => listener(room, packet), broke);
+      } else this.#relayed.call(room, (listener) => listener(room, position, packet ?? undefined), broke);
     }
   }
 
@@ -171,6 +206,28 @@ export class NodeRelay {
 
   #topicOf(room: string): Topic {
     return this.#topics[topicNumber(room)] as Topic;
+  }
+}
+
+/** Who listens to rooms of a kind. */
+class Listeners<L> {
+  readonly #byPrefix = new Map<string, Set<L>>();
+
+  add(prefix: string, listener: L): () => void {
+    const listeners = this.#byPrefix.get(prefix) ?? new Set();
+    this.#byPrefix.set(prefix, listeners.add(listener));
+    return () => listeners.delete(listener);
+  }
+
+  /** One that breaks does not stop the rest. */
+  call(room: Room, tell: (listener: L) => void, broke: (error: unknown) => void): void {
+    for (const listener of this.#byPrefix.get(room.slice(0, room.indexOf(':'))) ?? []) {
+      try {
+        tell(listener);
+      } catch (error) {
+        broke(error);
+      }
+    }
   }
 }
 

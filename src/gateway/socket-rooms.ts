@@ -73,10 +73,21 @@ export function createSocketRooms<E extends EventMap>(
   return {
     emit: (room, event, data, options) => send(relay.reachesOthers, room, event, data, options),
     emitHere: (room, event, data, options) => send(false, room, event, data, options),
+    send(connectionId, event, data) {
+      try {
+        if (checkEvents) events[event]?.data.parse(data);
+        namespace.sockets.get(connectionId)?.emit(event, data);
+      } catch (error) {
+        onBug(error, { event });
+      }
+    },
     encode,
     deliver: (room, packet) => delivery.enqueue(room, packet),
     relay: (room, position, packet) => relay.relay(room, position, packet),
     onRelayed: (prefix, listener) => relay.onRelayed(prefix, listener),
+    tell: (room, words) => relay.tell(room, words),
+    onTold: (prefix, listener) => relay.onTold(prefix, listener),
+    hold: (room) => relay.hold(room),
     listening: (room) => relay.listening(room),
     join(target, room) {
       for (const id of socketIds(target)) void namespace.sockets.get(id)?.join(room);

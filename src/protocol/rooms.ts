@@ -25,6 +25,9 @@ export const chatLiveRoom = (chatId: string): Room => `chat-live:${chatId}`;
 /** Sockets that watch a user's presence. */
 export const presenceRoom = (userId: string): Room => `presence:${userId}`;
 
+/** Sockets that have a text file open as a document (`doc:open`): its updates and awareness. */
+export const docRoom = (fileId: string): Room => `doc:${fileId}`;
+
 /** Either one socket or every socket in a room. */
 export type Target = { connectionId: string } | { room: Room };
 
@@ -33,6 +36,9 @@ export type Packet = readonly (string | Uint8Array)[];
 
 /** What other nodes have made of a room's log; without a packet it was too large to travel and is to be read there. */
 export type RelayedListener = (room: Room, position: number, packet: Packet | undefined) => void;
+
+/** What another node tells of a room. */
+export type ToldListener = (room: Room, words: Packet) => void;
 
 export interface EmitOptions {
   /**
@@ -54,14 +60,32 @@ export interface Rooms<E extends EventMap = EventMap> {
   /** To the sockets of this node only: for what every node finds out by itself. */
   emitHere<K extends keyof E & string>(room: Room, event: K, data: EventData<E[K]>, options?: EmitOptions): void;
 
+  /**
+   * To one socket of this node, if it is still there. At once, so it may overtake what was emitted to rooms in this
+   * turn of the event loop.
+   */
+  send<K extends keyof E & string>(connectionId: string, event: K, data: EventData<E[K]>): void;
+
   /** For rooms with a log, whose events every node emits in the log's order: encodes one; undefined if that is impossible. */
   encode<K extends keyof E & string>(event: K, data: EventData<E[K]>): Packet | undefined;
   /** To the sockets of this node, in the order of the calls, those of `emit` among them. */
   deliver(room: Room, packet: Packet): void;
   /** Tells the other nodes what stands at `position` of the room's log. May be lost. */
   relay(room: Room, position: number, packet: Packet): void;
-  /** Hears what other nodes relay to rooms of one kind (`chat`) that have sockets here. Returns how to stop. */
+  /** Hears what other nodes relay to rooms of one kind (`chat`) that are open here. Returns how to stop. */
   onRelayed(prefix: string, listener: RelayedListener): () => void;
+  /**
+   * Tells the other nodes what is no event but a feature's own (states, questions), in the order of the calls and of
+   * what is relayed to the room. May be lost.
+   */
+  tell(room: Room, words: Packet): void;
+  /** Hears what other nodes tell of rooms of one kind that are open here. Returns how to stop. */
+  onTold(prefix: string, listener: ToldListener): () => void;
+  /**
+   * Opens the room on this node as a socket in it does, for what is in it without one: what other nodes relay and tell
+   * is heard. Returns how to let go.
+   */
+  hold(room: Room): () => void;
   /** Resolves when what other nodes emit and relay to the room from now on reaches its sockets here. Never rejects. */
   listening(room: Room): Promise<void>;
 

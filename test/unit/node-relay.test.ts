@@ -1,7 +1,7 @@
 /** Delivery over several nodes: what one emits and relays the others hear, in its order and within the bus's bounds. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createRedisBus } from '../../src/cluster/redis-bus.ts';
-import { chatRoom, LIMITS, userRoom, type Packet, type Room } from '../../src/protocol/index.ts';
+import { chatRoom, docRoom, LIMITS, userRoom, type Packet, type Room } from '../../src/protocol/index.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
 import { createBusNetwork } from '../support/bus-network.ts';
 import { startGateway, type TestGateway, type TestMember } from '../support/gateway.ts';
@@ -114,6 +114,72 @@ test('a listener that breaks stops neither the others nor the rest of its batch'
   here.rooms.relay(room, 3, ['2["said",{}]']);
   await expect.poll(() => there.bugs.length).toBe(3);
   expect(heard).toEqual([1, 2]);
+});
+
+test('[PR-20] a room that is held is open without a socket: what is relayed and told is heard until it is let go', async () => {
+  const network = createBusNetwork();
+  await using here = await startGateway({ bus: network.node() });
+  const bus = network.node();
+  await using there = await startGateway({ bus });
+  const heard: unknown[] = [];
+  there.rooms.onRelayed('doc', (of, position) => heard.push([of, position]));
+  const doc = docRoom('1');
+  const [release, releaseToo] = [there.rooms.hold(doc), there.rooms.hold(doc)];
+  await there.rooms.listening(doc);
+  expect(bus.topics.size).toBe(1);
+  release();
+  // Twice is once.
+  release();
+  here.rooms.relay(doc, 3, ['2["said",{}]']);
+  await expect.poll(() => heard).toEqual([[doc, 3]]);
+  releaseToo();
+  here.rooms.relay(doc, 4, ['2["said",{}]']);
+  // A room that is still open shares nothing but the bus: once it has heard, the other would have.
+  const last = there.rooms.hold(docRoom('2'));
+  here.rooms.relay(docRoom('2'), 5, ['2["said",{}]']);
+  await expect.poll(() => heard.length).toBe(2);
+  expect(heard[1]).toEqual([docRoom('2'), 5]);
+  last();
+});
+
+test('what nodes tell each other of a room keeps its order with what they relay, and is no event', async () => {
+  const network = createBusNetwork();
+  await using here = await startGateway({ bus: network.node() });
+  await using there = await startGateway({ bus: network.node() });
+  await using third = await startGateway({ bus: network.node() });
+  const heard: unknown[] = [];
+  const doc = docRoom('1');
+  const member = await there.join(doc);
+  for (const gateway of [here, there, third]) {
+    gateway.rooms.onTold('chat', () => expect.fail('no such room'));
+    gateway.rooms.onTold('doc', (...args) => heard.push(args));
+    gateway.rooms.onRelayed('doc', (_room, position) => heard.push(position));
+  }
+  there.rooms.onTold('doc', () => {
+    throw new Error('broken');
+  });
+  const words = [new Uint8Array([1, 2]), 'ada'];
+  here.rooms.relay(doc, 1, ['2["said",{}]']);
+  here.rooms.tell(doc, words);
+  here.rooms.relay(doc, 2, ['2["said",{}]']);
+  await expect.poll(() => heard).toEqual([1, [doc, words], 2]);
+  expect(there.bugs.length).toBe(1);
+  expect(member.heard).toEqual([]);
+  // One that is larger than a batch travels all the same.
+  here.rooms.tell(doc, [new Uint8Array(2 * LIMITS.relayBatchBytes)]);
+  await expect.poll(() => heard.length).toBe(4);
+});
+
+test('what is sent to one socket reaches it alone, and nobody when it has gone', async () => {
+  await using gateway = await startGateway();
+  const [one, other] = [await gateway.join(room), await gateway.join(room)];
+  gateway.rooms.send(one.socket.id, 'said', { n: 1, bytes: Buffer.from([7]) });
+  gateway.rooms.send('nobody', 'said', { n: 2 });
+  gateway.rooms.emit(room, 'said', { n: 3 });
+  await expect.poll(() => numbers(one)).toEqual([1, 3]);
+  expect(bytesOf(one, 0)).toEqual([7]);
+  await expect.poll(() => numbers(other)).toEqual([3]);
+  expect(gateway.bugs).toEqual([]);
 });
 
 test('a batch is cut at its limit, and an event that is larger travels alone', async () => {

@@ -41,6 +41,7 @@ export function createTestRooms(): TestRooms {
     listen: (listener) => void listeners.push(listener),
     emit: hear,
     emitHere: hear,
+    send: () => {},
     encode: (event, data) => [JSON.stringify([event, data])],
     deliver(room, [text]) {
       const [event, data] = JSON.parse(String(text)) as [string, unknown];
@@ -48,6 +49,9 @@ export function createTestRooms(): TestRooms {
     },
     relay() {},
     onRelayed: () => () => {},
+    tell() {},
+    onTold: () => () => {},
+    hold: () => () => {},
     async listening() {},
     join() {},
     leave() {},
