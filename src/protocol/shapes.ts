@@ -26,6 +26,11 @@ export const textOf = (maxBytes: number): z.ZodString =>
     .refine((text) => utf8Length(text, maxBytes) <= maxBytes, { error: `must be at most ${maxBytes} bytes of UTF-8` })
     .meta({ description: `Text of at most ${maxBytes} bytes of UTF-8` });
 
+/** Binary data: an `ArrayBuffer` or a view of one; on this side a `Uint8Array`. */
+export const Bytes = z
+  .custom<Uint8Array>((value) => value instanceof Uint8Array, { error: 'must be binary data' })
+  .meta({ description: 'Binary data' });
+
 /** A position in a chat's log: `rev` counts every change, `seq` messages only. */
 export const Head = z.object({ rev: z.int().min(0), seq: z.int().min(0) });
 
