@@ -6,7 +6,7 @@ import type { Log } from '../../observability/log.ts';
 import type { Blobs } from '../../storage/blobs/index.ts';
 import type { MediaInspector } from '../uploads/index.ts';
 import { AttachmentStore, type AttachmentUse } from './attachment-store.ts';
-import { Collector } from './collector.ts';
+import { createAttachmentCollector } from './collector.ts';
 import { createAttachmentRoutes, type RouteTools } from './http.ts';
 import { Intake } from './intake.ts';
 import type { AttachmentInfo } from './model.ts';
@@ -64,7 +64,7 @@ export interface AttachmentsDeps {
 export function createAttachments(deps: AttachmentsDeps): Attachments {
   const { connection, blobs, inspector, limits, requireMember, isCarried, log, now } = deps;
   const store = new AttachmentStore({ connection, now, onReleased: () => collector.soon() });
-  const collector: Collector = new Collector({ store, blobs, isCarried, log });
+  const collector = createAttachmentCollector({ store, blobs, isCarried, log });
   const urls = createSignedUrls(deps.secret, now);
   const intake = new Intake({ store, blobs, inspector });
   return {
