@@ -184,6 +184,25 @@ export const LIMITS = {
   busMessageBytes: 4 * MIB + 128 * KIB,
   /** What waits for Redis to take it; while it hangs, more is dropped. */
   busWaitingBytes: 16 * MIB,
+  /** A text that people edit together; larger files are blobs. */
+  documentTextBytes: 2 * MIB,
+  /** One update of a document … */
+  documentUpdateBytes: MIB,
+  /** … and the first one after opening, with what was written offline. */
+  documentFirstUpdateBytes: 4 * MIB,
+  /** Documents open on one socket. */
+  documentsPerSocket: 64,
+  /** Updates after a document's snapshot, and their bytes, before there is a new one: loading replays them. */
+  documentTailRows: 200,
+  documentTailBytes: 64 * KIB,
+  /** Snapshots above are blobs: a database document has at most 16 MiB, with everything in it. */
+  documentSnapshotRowBytes: 4 * MIB,
+  /** A document that nobody writes is dropped to its bytes after this, one that nobody has open altogether. */
+  documentIdleMs: 30_000,
+  /** Ends of open documents are compared with the log this often. */
+  documentCompareMs: 10_000,
+  /** A file's change is told at most once per this time. */
+  documentSavedMs: 2_000,
   /** Characters of one streamed answer; a model that goes on is stopped there. */
   streamChars: 1_000_000,
   /** Streams of one chat under way at once. */

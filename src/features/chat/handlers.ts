@@ -1,5 +1,6 @@
 /** All chat operations, from the parts that know them. */
 import type { Types } from 'mongoose';
+import type { Sequencer } from '../../cluster/sequencer.ts';
 import type { Handlers, Rooms } from '../../protocol/index.ts';
 import type { ChatEvents } from './chat-events.ts';
 import { createChatHandlers } from './chat-handlers.ts';
@@ -14,7 +15,6 @@ import type { MessageChanges } from './message-changes.ts';
 import { createMessageHandlers } from './message-handlers.ts';
 import type { ChatModels } from './model.ts';
 import type { Receipts } from './receipts.ts';
-import type { Sequencer } from './sequencer.ts';
 import type { Typing } from './typing.ts';
 import type { Views } from './views.ts';
 
@@ -35,7 +35,7 @@ export interface ChatHandlerDeps {
   events: ChatEvents;
   receipts: Receipts;
   views: Views;
-  sequencer: Sequencer;
+  sequencer: Pick<Sequencer<unknown>, 'entering' | 'open' | 'openAt' | 'compare'>;
   typing: Typing;
   rooms: Rooms<typeof chatEvents>;
   viewAttachment: ViewAttachment;

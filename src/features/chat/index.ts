@@ -2,9 +2,10 @@
 import { Types, type Connection } from 'mongoose';
 import type { Router } from 'express';
 import type { Bus } from '../../cluster/bus.ts';
+import { Sequencer } from '../../cluster/sequencer.ts';
 import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
-import { chatRoom, LIMITS, userRoom, type Handlers, type Rooms } from '../../protocol/index.ts';
+import { chatRoom, LIMITS, userRoom, type Handlers, type Packet, type Rooms } from '../../protocol/index.ts';
 import { Activity } from './activity.ts';
 import { ChatEvents, type Told } from './chat-events.ts';
 import { ChatLifecycle } from './chat-lifecycle.ts';
@@ -22,7 +23,6 @@ import { MessageChanges } from './message-changes.ts';
 import { createChatModels, type ChatRecord, type MembershipRecord, type MessageEntry } from './model.ts';
 import { PrivateChats, type BlockedBetween } from './private-chats.ts';
 import { Receipts } from './receipts.ts';
-import { Sequencer } from './sequencer.ts';
 import type { Message } from './shapes.ts';
 import { Typing } from './typing.ts';
 import { ChatUpkeep } from './upkeep.ts';
@@ -100,7 +100,19 @@ export function createChat(deps: ChatDeps): ChatFeature {
     viewAttachment,
     onMembers: (entry) => members.settle(entry),
   });
-  const sequencer = new Sequencer({ chatLog, events, rooms, log });
+  const sequencer = new Sequencer<Packet | undefined>({
+    head: async (chatId) => (await chatLog.head(new Types.ObjectId(chatId))).rev,
+    async after(chatId, rev) {
+      const missed = await chatLog.after(new Types.ObjectId(chatId), rev, LIMITS.syncMax);
+      return (await events.of(missed)).map(({ rev: at, packet }) => ({ rev: at, entry: packet }));
+    },
+    deliver(chatId, _rev, packet) {
+      if (packet) rooms.deliver(chatRoom(chatId), packet);
+    },
+    isWanted: (chatId) => rooms.has(chatRoom(chatId)),
+    listening: (chatId) => rooms.listening(chatRoom(chatId)),
+    log,
+  });
   const members: MemberChanges = new MemberChanges({
     models,
     log: chatLog,

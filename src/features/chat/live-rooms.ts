@@ -6,18 +6,18 @@
 import { LRUCache } from 'lru-cache';
 import type { Types } from 'mongoose';
 import { ALL_NODES, type Bus } from '../../cluster/bus.ts';
+import type { Sequencer } from '../../cluster/sequencer.ts';
 import type { Log } from '../../observability/log.ts';
 import { chatLiveRoom, chatRoom, LIMITS, userRoom, type Rooms } from '../../protocol/index.ts';
 import type { chatEvents } from './contract.ts';
 import type { Memberships } from './memberships.ts';
 import { asChatNotice, type ChatNotice } from './notices.ts';
-import type { Sequencer } from './sequencer.ts';
 import type { Typing } from './typing.ts';
 import type { Views } from './views.ts';
 
 export interface LiveRoomsDeps {
   memberships: Memberships;
-  sequencer: Sequencer;
+  sequencer: Pick<Sequencer<unknown>, 'entering' | 'open' | 'openAt' | 'compare'>;
   typing: Typing;
   views: Views;
   rooms: Rooms<typeof chatEvents>;

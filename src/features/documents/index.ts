@@ -1,0 +1,109 @@
+/** Text files that many people edit at once, by Yjs. Their text is stored here and nowhere else. */
+import type { Connection } from 'mongoose';
+import type { Bus, Leases } from '../../cluster/index.ts';
+import type { Log } from '../../observability/log.ts';
+import type { Handlers, Rooms } from '../../protocol/index.ts';
+import type { Blobs } from '../../storage/blobs/index.ts';
+import { CONTENT } from './check-update.ts';
+import { Compaction } from './compaction.ts';
+import type { documentsContract, documentsEvents } from './contract.ts';
+import { Documents, type FileAccess } from './documents.ts';
+import { createHandlers } from './handlers.ts';
+import { createDocumentModels } from './model.ts';
+import { OpenDocuments } from './open-documents.ts';
+import { SavedNotices } from './saved-notices.ts';
+import { SocketPeers } from './socket-peers.ts';
+import { UpdateLog } from './update-log.ts';
+
+export type { FileAccess } from './documents.ts';
+
+/** What other features need of documents. */
+export interface DocumentPort {
+  /** Stores the initial text (it may be empty). Repeatable: a document that exists stays as it is. `too_large` over 2 MiB. */
+  create(fileId: string, text: string, userId: string): Promise<void>;
+  /** Rejects with `not_found` where there is no document. */
+  text(fileId: string): Promise<string>;
+  /** Of those that exist. */
+  texts(fileIds: readonly string[]): Promise<Map<string, string>>;
+  /** For good. Repeatable. */
+  remove(fileIds: readonly string[]): Promise<void>;
+}
+
+export interface DocumentsFeature extends DocumentPort {
+  handlers: Handlers<typeof documentsContract>;
+  disconnected(connection: { id: string }): void;
+  /** Positions are compared with the log now: something may not have been heard of. */
+  compare(): Promise<void>;
+  /** Updates that wait for their durable write. */
+  queuedUpdates(): number;
+  /** Documents in memory. */
+  openDocuments(): number;
+  close(): Promise<void>;
+}
+
+export interface DocumentsFeatureDeps {
+  connection: Connection;
+  rooms: Rooms<typeof documentsEvents>;
+  bus: Pick<Bus, 'onReady'>;
+  leases: Leases;
+  blobs: Blobs;
+  /** Who may do what with a file. */
+  access: FileAccess;
+  /** Told of every change in what people may do in a project. Returns how to stop. */
+  onAccessChanged: (
+    listener: (change: { projectId: string; userIds: readonly string[] | undefined }) => void,
+  ) => () => void;
+  /** Told of deleted files. Returns how to stop. */
+  onRemoved: (listener: (fileIds: readonly string[]) => void) => () => void;
+  /** A text has been stored anew; at most once per 2 s and file. */
+  saved: (fileId: string, change: { userId: string | undefined; sizeBytes: number }) => Promise<void>;
+  onBug: (error: unknown, fields: { documentId: string }) => void;
+  log: Log;
+  now: () => number;
+}
+
+export function createDocuments(deps: DocumentsFeatureDeps): DocumentsFeature {
+  const { connection, rooms, bus, leases, blobs, onBug, log, now } = deps;
+  const models = createDocumentModels(connection);
+  const updates = new UpdateLog({ models, blobs, now });
+  const saved = new SavedNotices({
+    sizeBytes: async (docId) => documents.read(docId, (doc) => Buffer.byteLength(doc.getText(CONTENT).toJSON())),
+    saved: deps.saved,
+    log,
+  });
+  const open = new OpenDocuments({
+    updates,
+    compaction: new Compaction({ models, blobs, leases, now }),
+    rooms,
+    onStored: ({ docId }, { userId }) => saved.note(docId, userId),
+    onBug,
+    log,
+  });
+  const documents: Documents = new Documents({ models, open, updates, blobs, access: deps.access, log });
+  const sockets = new SocketPeers({ documents, rooms });
+  const stops = [
+    deps.onAccessChanged((change) => documents.accessChanged(change)),
+    deps.onRemoved((fileIds) => documents.filesRemoved(fileIds)),
+    bus.onReady(() => {
+      open.compare().catch((error: unknown) => log.warn('documents could not be compared with their log', { error }));
+    }),
+  ];
+
+  return {
+    create: (fileId, text, userId) => documents.create(fileId, text, userId),
+    text: (fileId) => documents.text(fileId),
+    texts: (fileIds) => documents.texts(fileIds),
+    remove: (fileIds) => documents.remove(fileIds),
+    handlers: createHandlers({ sockets, now }),
+    disconnected: ({ id }) => sockets.disconnected(id),
+    compare: () => open.compare(),
+    queuedUpdates: () => updates.queued,
+    openDocuments: () => open.size,
+    async close() {
+      for (const stop of stops) stop();
+      await updates.drain();
+      await saved.close();
+      await open.close();
+    },
+  };
+}
