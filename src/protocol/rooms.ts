@@ -25,8 +25,8 @@ export const chatLiveRoom = (chatId: string): Room => `chat-live:${chatId}`;
 /** Sockets that watch a user's presence. */
 export const presenceRoom = (userId: string): Room => `presence:${userId}`;
 
-/** Sockets that have a document open: its updates and cursors. */
-export const docRoom = (docId: string): Room => `doc:${docId}`;
+/** Sockets that have a text file open as a document (`doc:open`): its updates and awareness. */
+export const docRoom = (fileId: string): Room => `doc:${fileId}`;
 
 /** Either one socket or every socket in a room. */
 export type Target = { connectionId: string } | { room: Room };

@@ -73,7 +73,7 @@ export class SocketPeers {
     this.#open.delete(connectionId);
     for (const peer of own.values()) {
       peer?.close();
-      }
+    }
   }
 
   #accessChanged({ id, userId }: SocketRef, docId: string, access: 'write' | 'read' | undefined): void {
