@@ -5,6 +5,8 @@ import { silentLog } from './log.ts';
 export interface BusNetwork {
   /** Everything that was relayed, in order. */
   readonly relayed: { topic: string; data: unknown }[];
+  /** Loses everything from now on, until what it returns is called. */
+  cut(): () => void;
   /** A bus for one more node. */
   node(): Bus & { readonly topics: ReadonlySet<string> };
 }
@@ -12,13 +14,21 @@ export interface BusNetwork {
 export function createBusNetwork(): BusNetwork {
   const relayed: BusNetwork['relayed'] = [];
   const nodes: { bus: Bus; topics: Map<string, number> }[] = [];
+  let isCut = false;
   return {
     relayed,
+    cut() {
+      isCut = true;
+      return () => {
+        isCut = false;
+      };
+    },
     node() {
       const own = createMemoryBus({ log: silentLog });
       const topics = new Map<string, number>();
       nodes.push({ bus: own, topics });
       const relay = (topic: string, data: unknown): void => {
+        if (isCut) return;
         relayed.push({ topic, data });
         const copy = structuredClone(data);
         setImmediate(() => {

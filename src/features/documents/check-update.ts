@@ -44,7 +44,8 @@ export function checkUpdate(bytes: Uint8Array, decoded: Decoded, reach: Reach): 
   // Structs of one client may build on another's that stand further down in the same update.
   const whole = new Map<number, number>();
   for (const { id, length } of decoded.structs) {
-    if (!(length > 0 && length < LONGEST_RUN)) throw new Fault('invalid', 'A struct of the update has no proper length');
+    if (!(length > 0 && length < LONGEST_RUN))
+      throw new Fault('invalid', 'A struct of the update has no proper length');
     whole.set(id.client, Math.max(whole.get(id.client) ?? reach(id.client), id.clock + length));
   }
   const known = (client: number, clock: number): boolean => clock < (whole.get(client) ?? reach(client));
@@ -80,7 +81,8 @@ function checkItem(item: Y.Item, known: (client: number, clock: number) => boole
   for (const beside of [item.origin, item.rightOrigin]) {
     if (!beside) continue;
     // A client's own later struct can never be beside it.
-    if (beside.client === id.client && beside.clock >= id.clock) throw new Fault('invalid', 'A struct refers to itself');
+    if (beside.client === id.client && beside.clock >= id.clock)
+      throw new Fault('invalid', 'A struct refers to itself');
     if (!known(beside.client, beside.clock)) return false;
   }
   return true;

@@ -9,7 +9,7 @@ import { Compaction } from './compaction.ts';
 import type { documentsContract, documentsEvents } from './contract.ts';
 import { Documents, type FileAccess } from './documents.ts';
 import { createHandlers } from './handlers.ts';
-import { createDocumentModels } from './model.ts';
+import { createDocumentModels, type DocumentModels } from './model.ts';
 import { OpenDocuments } from './open-documents.ts';
 import { SavedNotices } from './saved-notices.ts';
 import { SocketPeers } from './socket-peers.ts';
@@ -62,7 +62,17 @@ export interface DocumentsFeatureDeps {
   now: () => number;
 }
 
-export function createDocuments(deps: DocumentsFeatureDeps): DocumentsFeature {
+/** The feature and what it is made of, for those who serve documents by other ways. */
+export interface DocumentParts {
+  feature: DocumentsFeature;
+  documents: Documents;
+  models: DocumentModels;
+  updates: UpdateLog;
+}
+
+export const createDocuments = (deps: DocumentsFeatureDeps): DocumentsFeature => createDocumentParts(deps).feature;
+
+export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
   const { connection, rooms, bus, leases, blobs, onBug, log, now } = deps;
   const models = createDocumentModels(connection);
   const updates = new UpdateLog({ models, blobs, now });
@@ -89,7 +99,7 @@ export function createDocuments(deps: DocumentsFeatureDeps): DocumentsFeature {
     }),
   ];
 
-  return {
+  const feature: DocumentsFeature = {
     create: (fileId, text, userId) => documents.create(fileId, text, userId),
     text: (fileId) => documents.text(fileId),
     texts: (fileIds) => documents.texts(fileIds),
@@ -106,4 +116,5 @@ export function createDocuments(deps: DocumentsFeatureDeps): DocumentsFeature {
       await open.close();
     },
   };
+  return { feature, documents, models, updates };
 }

@@ -194,7 +194,8 @@ export class LiveDocument {
         }
       }
     });
-    if (doc.store.pendingStructs || doc.store.pendingDs) throw new Fault('conflict', 'The update builds on what is missing');
+    if (doc.store.pendingStructs || doc.store.pendingDs)
+      throw new Fault('conflict', 'The update builds on what is missing');
     this.#assertSize(doc, accepted);
     const done = accepted.map(({ waiting }) => waiting);
     // It is all there already, and nothing is under way: it is durable.

@@ -1,6 +1,6 @@
 /** Which documents each socket of this node has open. The socket is in a document's room as long. */
-import { docRoom, Fault, LIMITS, userRoom, type Rooms } from '../../protocol/index.ts';
-import type { documentsEvents } from './contract.ts';
+import { docRoom, Fault, LIMITS, type Rooms } from '../../protocol/index.ts';
+import type { Access, documentsEvents } from './contract.ts';
 import type { Documents, Peer } from './documents.ts';
 
 export interface SocketPeersDeps {
@@ -23,9 +23,12 @@ export class SocketPeers {
   }
 
   /** Opens a document on a socket, or again. Rejects with `quota_exceeded` for one too many. */
-  async open(socket: SocketRef, fileId: string, stateVector: Uint8Array | undefined): Promise<Peer> {
+  async open(
+    { id: connectionId, userId }: SocketRef,
+    fileId: string,
+    stateVector: Uint8Array | undefined,
+  ): Promise<Peer> {
     const { documents, rooms } = this.#deps;
-    const { id: connectionId, userId } = socket;
     const own = this.#open.get(connectionId) ?? new Map<string, Peer | undefined>();
     this.#open.set(connectionId, own);
     if (!own.has(fileId) && own.size >= LIMITS.documentsPerSocket) {
@@ -38,7 +41,7 @@ export class SocketPeers {
         fileId,
         userId,
         stateVector,
-        onAccess: (access) => this.#accessChanged(socket, fileId, access),
+        onAccess: (access) => this.#accessChanged(connectionId, fileId, access),
         onOpened: () => rooms.join({ connectionId }, docRoom(fileId)),
       });
       former?.close();
@@ -71,13 +74,11 @@ export class SocketPeers {
     const own = this.#open.get(connectionId);
     if (!own) return;
     this.#open.delete(connectionId);
-    for (const peer of own.values()) {
-      peer?.close();
-    }
+    for (const peer of own.values()) peer?.close();
   }
 
-  #accessChanged({ id, userId }: SocketRef, docId: string, access: 'write' | 'read' | undefined): void {
-    if (!access) this.close(id, docId);
-    this.#deps.rooms.emitHere(userRoom(userId), 'doc:access-changed', { docId, access: access ?? 'none' });
+  #accessChanged(connectionId: string, docId: string, access: Access | undefined): void {
+    if (!access) this.close(connectionId, docId);
+    this.#deps.rooms.send(connectionId, 'doc:access-changed', { docId, access: access ?? 'none' });
   }
 }

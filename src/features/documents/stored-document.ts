@@ -109,7 +109,8 @@ export class StoredDocument {
   }
 
   #mergeSingle(): void {
-    if (this.#single.length > 0) this.#merged.push(this.#single.length > 1 ? Y.mergeUpdates(this.#single) : this.#single[0]!);
+    if (this.#single.length > 0)
+      this.#merged.push(this.#single.length > 1 ? Y.mergeUpdates(this.#single) : this.#single[0]!);
     this.#single = [];
   }
 

@@ -198,6 +198,28 @@ export const RULES: RuleGroup[] = [
     },
   },
   {
+    title: 'Documents',
+    rules: {
+      'DC-1': 'A document begins with the initial text of its file, once, however many open it at the same instant.',
+      'DC-2':
+        'An update is answered when it is durable, and then everyone who has the document open gets it, the writer too. What comes in one turn may be merged into one update.',
+      'DC-3':
+        'An update that is no Yjs update (version 1), or puts anything but text into the root `content`, is `invalid`. Like every refused update it reaches neither log nor others.',
+      'DC-4':
+        'An update that builds on changes which no server has is a `conflict`: open the document again with the state vector, and send what the server lacks.',
+      'DC-5': 'Under a Yjs client id only the user writes who first did: another is `forbidden`.',
+      'DC-6': `A text has at most ${mib(LIMITS.documentTextBytes)} of UTF-8, an update at most ${mib(LIMITS.documentUpdateBytes)}, the first after opening ${mib(LIMITS.documentFirstUpdateBytes)}: more is \`too_large\`.`,
+      'DC-7':
+        'A reader gets everything, and is `forbidden` to change it. What a user may do with an open document follows at once, on every server, by `doc:access-changed`; who may not open it any more hears nothing from then on.',
+      'DC-8':
+        'What is opened is the whole document in one to eight updates, or what the state vector lacks; neither age nor number of its edits changes what anybody gets.',
+      'DC-9': 'All copies converge on every server, also when servers did not hear each other for a while.',
+      'DC-10':
+        "Changes by the server itself are edits like any other: made in the text as it is, under a client id of the user's.",
+      'DC-11': `That a file's text has been stored is told once for many edits, after ${seconds(LIMITS.documentSavedMs)}.`,
+    },
+  },
+  {
     title: 'Presence',
     rules: {
       'PS-1':

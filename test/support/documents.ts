@@ -1,0 +1,162 @@
+/** The documents feature on several nodes of one process: one database, gateways and a bus of their own. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Types } from 'mongoose';
+import * as Y from 'yjs';
+import { createCluster } from '../../src/cluster/index.ts';
+import type { Access } from '../../src/features/documents/contract.ts';
+import { createDocumentParts, type DocumentParts } from '../../src/features/documents/index.ts';
+import { createMetrics } from '../../src/observability/index.ts';
+import { Fault } from '../../src/protocol/index.ts';
+import { createDiskBlobs } from '../../src/storage/blobs/index.ts';
+import { ensureIndexes } from '../../src/storage/database.ts';
+import { createBusNetwork, type BusNetwork } from './bus-network.ts';
+import { openTestDatabase } from './database.ts';
+import { startGateway, type TestGateway } from './gateway.ts';
+import { silentLog as log } from './log.ts';
+
+export interface DocumentNode extends DocumentParts {
+  gateway: TestGateway;
+  bugs: unknown[];
+  /** What was told of stored texts. */
+  saved: { fileId: string; userId: string | undefined; sizeBytes: number }[];
+}
+
+export interface DocumentWorld extends AsyncDisposable {
+  nodes: DocumentNode[];
+  network: BusNetwork;
+  /** What users may do besides writing everywhere, by user. */
+  access: Map<string, Access | 'none'>;
+  /** Tells all nodes that it has changed. */
+  accessChanged(): void;
+  removed(fileIds: string[]): void;
+}
+
+export const newId = (): string => new Types.ObjectId().toHexString();
+export const PROJECT = newId();
+
+export async function openDocumentWorld(count = 1): Promise<DocumentWorld> {
+  const database = await openTestDatabase();
+  const directory = await mkdtemp(join(tmpdir(), 'atelier-blobs-'));
+  const blobs = await createDiskBlobs({ directory });
+  const network = createBusNetwork();
+  const access = new Map<string, Access | 'none'>();
+  const accessListeners = new Set<(change: { projectId: string; userIds: undefined }) => void>();
+  const removedListeners = new Set<(fileIds: readonly string[]) => void>();
+  const ends: (() => Promise<unknown>)[] = [];
+  const nodes: DocumentNode[] = [];
+  for (let i = 0; i < count; i++) {
+    const metrics = createMetrics();
+    // Models of its own.
+    const connection = database.connection.useDb(database.connection.name);
+    const cluster = await createCluster({
+      connection,
+      redisUrl: undefined,
+      embedded: database.embedded,
+      rateLimitScale: 0,
+      log,
+      metrics,
+    });
+    const bus = count > 1 ? network.node() : cluster.bus;
+    const gateway = await startGateway({ bus });
+    const bugs: unknown[] = [];
+    const saved: DocumentNode['saved'] = [];
+    const parts = createDocumentParts({
+      connection,
+      rooms: gateway.rooms,
+      bus,
+      leases: cluster.leases,
+      blobs,
+      async access(_fileId, userId) {
+        const granted = access.get(userId) ?? 'write';
+        if (granted === 'none') throw new Fault('not_found', 'There is no such file');
+        return { projectId: PROJECT, access: granted };
+      },
+      onAccessChanged(listener) {
+        accessListeners.add(listener);
+        return () => void accessListeners.delete(listener);
+      },
+      onRemoved(listener) {
+        removedListeners.add(listener);
+        return () => void removedListeners.delete(listener);
+      },
+      saved: async (fileId, change) => void saved.push({ fileId, ...change }),
+      onBug: (error) => bugs.push(error),
+      log,
+      now: Date.now,
+    });
+    await ensureIndexes(connection);
+    nodes.push({ ...parts, gateway, bugs, saved });
+    ends.unshift(
+      () => parts.feature.close(),
+      async () => gateway[Symbol.asyncDispose](),
+      () => cluster.close(),
+      async () => metrics.close(),
+    );
+  }
+  return {
+    nodes,
+    network,
+    access,
+    accessChanged() {
+      for (const tell of accessListeners) tell({ projectId: PROJECT, userIds: undefined });
+    },
+    removed(fileIds) {
+      for (const tell of removedListeners) tell(fileIds);
+    },
+    async [Symbol.asyncDispose]() {
+      for (const end of ends) await end();
+      await database.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A client with a Y.Doc, as a peer of a node. */
+export interface TestPeer {
+  userId: string;
+  doc: Y.Doc;
+  text: Y.Text;
+  /** Updates that were told to it. */
+  heard: Uint8Array[];
+  access: (Access | undefined)[];
+  /** Sends what the doc has made since the last time; resolves when durable. */
+  push(): Promise<void>;
+  send(update: Uint8Array): Promise<void>;
+  close(): void;
+}
+
+export async function openPeer(node: DocumentNode, fileId: string, userId = newId()): Promise<TestPeer> {
+  const doc = new Y.Doc();
+  const heard: Uint8Array[] = [];
+  const access: (Access | undefined)[] = [];
+  const peer = await node.documents.openPeer({
+    fileId,
+    userId,
+    onUpdate(update) {
+      heard.push(update);
+      Y.applyUpdate(doc, update, 'server');
+    },
+    onAccess: (granted) => access.push(granted),
+  });
+  for (const update of peer.updates) Y.applyUpdate(doc, update, 'server');
+  let made: Uint8Array[] = [];
+  doc.on('update', (update: Uint8Array, origin: unknown) => {
+    if (origin !== 'server') made.push(update);
+  });
+  return {
+    userId,
+    doc,
+    text: doc.getText('content'),
+    heard,
+    access,
+    async push() {
+      const updates = made;
+      made = [];
+      if (updates.length > 0) await peer.update(Y.mergeUpdates(updates));
+    },
+    send: (update) => peer.update(update),
+    close: () => peer.close(),
+  };
+}
