@@ -159,10 +159,22 @@ function guarded(
 function admit(definition: Operation, rawInput: unknown, caller: Caller, deps: CallDeps): unknown {
   if (definition.auth !== 'public' && !caller.session) throw new Fault('unauthenticated', 'Sign in first');
   deps.limit(definition.rate, caller.session?.userId ?? caller.origin.ip);
-  checkShape(rawInput, LIMITS.jsonDepth, definition.maxBytes ?? LIMITS.operationBytes);
+  checkSize(definition, rawInput, caller);
   const parsed = definition.input.safeParse(rawInput ?? {});
   if (!parsed.success) throw new Fault('invalid', 'The input is not valid', { detail: issuesOf(parsed.error) });
   return parsed.data;
+}
+
+/** Depth and size; a socket is told when HTTP takes more. */
+function checkSize({ http, maxBytes = LIMITS.operationBytes }: Operation, rawInput: unknown, caller: Caller): void {
+  const overHttp = http?.maxBytes ?? maxBytes;
+  if (caller.connectionId === undefined) return checkShape(rawInput, LIMITS.jsonDepth, overHttp);
+  try {
+    checkShape(rawInput, LIMITS.jsonDepth, maxBytes);
+  } catch (error) {
+    if (!http || overHttp <= maxBytes || !(error instanceof Fault && error.code === 'too_large')) throw error;
+    throw new Fault('too_large', `${error.message}; ${http.route} takes ${overHttp} bytes`);
+  }
 }
 
 /** The complaints of a validation, in the wire's shape. */

@@ -79,6 +79,35 @@ export const LIMITS = {
   /** What is left of a refused upload is taken for so long and so far that its sender reads the answer, then cut off. */
   refusedBodyMs: 10_000,
   refusedBodyBytes: 64 * MIB,
+  /** A file's path in its project, and one part of it: what every file system and object store takes. */
+  pathBytes: 512,
+  pathSegmentBytes: 200,
+  /** Files of one project: a whole tree is still one answer. */
+  filesPerProject: 2_000,
+  /** The text of one file that people can edit together; more is a blob. */
+  documentTextBytes: 2 * MIB,
+  /** `file:create` and `file:write` on a socket, where a large packet holds up the small ones … */
+  fileSocketBytes: MIB,
+  /** … and over HTTP, where it holds up nobody; larger ones are uploaded. */
+  fileHttpBytes: 10 * MIB,
+  /** `file:write-many`: its files and all of its input. */
+  filesPerWrite: 500,
+  fileWriteManyBytes: 4 * MIB,
+  /** A change of more files is told in one event: each one by itself would fill the queues of slow readers. */
+  fileEventsPerChange: 100,
+  /** All files of a user's own projects, kept versions and deleted ones among them. */
+  storageQuotaBytes: 1_024 * MIB,
+  /** A smaller file counts as this much: rows have a price too. */
+  fileLeastBytes: 4 * KIB,
+  /** A language's name, as editors have them. */
+  languageLength: 40,
+  /** Text that one search reads, and how long it may go on: what is found until then is the answer. */
+  fileSearchBytes: 64 * MIB,
+  fileSearchMs: 5_000,
+  /** What is searched for, what is found, and what is shown around it. */
+  fileSearchLength: 200,
+  fileSearchResults: 200,
+  fileSearchPreview: 200,
   /** `clientId`: long enough for a UUID with a prefix. */
   clientIdLength: 64,
   /** Page sizes. */

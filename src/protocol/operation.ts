@@ -17,6 +17,8 @@ export interface HttpBinding {
   flat?: true;
   /** The operation has no socket form. */
   only?: true;
+  /** Largest input over HTTP, where that is another than on a socket. */
+  maxBytes?: number;
   /** The request's bearer token is this field of the input (unless the body has it), not an access token. */
   bearer?: string;
   /** With `Accept: text/event-stream` the stream that data's `streamId` names follows as server-sent events. */

@@ -6,7 +6,8 @@ import { Fault, LIMITS, type Operation } from '../protocol/index.ts';
  * JSON text may be three times what it holds (`\u0416` for two bytes of UTF-8, as many clients write it), so this only
  * bounds what is read; the operation's own limit is checked on the decoded input.
  */
-const bodyLimit = (operation: Operation): number => 3 * (operation.maxBytes ?? LIMITS.operationBytes) + 4_096;
+const bodyLimit = ({ http, maxBytes = LIMITS.operationBytes }: Operation): number =>
+  3 * (http?.maxBytes ?? maxBytes) + 4_096;
 
 /** Reads a JSON body up to the operation's limit; any other content type is `unsupported`. A request without a body passes. */
 export function jsonBody(operation: Operation): RequestHandler {

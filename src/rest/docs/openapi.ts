@@ -107,7 +107,7 @@ function operationOf(twin: Twin, shapes: Shapes): OpenApiOperation {
     ...inPath.map((field) => parameter(field, 'path', true, input.properties?.[field] ?? { type: 'string' })),
     ...inQuery.map(([field, schema]) => parameter(field, 'query', required.has(field), schema)),
   ];
-  const maxBytes = operation.maxBytes ?? LIMITS.operationBytes;
+  const maxBytes = http.maxBytes ?? operation.maxBytes ?? LIMITS.operationBytes;
   const notes = [
     http.only ? 'HTTP only.' : '',
     http.stream ? 'With `Accept: text/event-stream` the stream itself is the answer.' : '',

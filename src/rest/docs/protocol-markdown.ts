@@ -81,6 +81,7 @@ function facts(operation: Operation): string {
     ...(http?.stream ? ['- With `Accept: text/event-stream` the stream itself is the answer over HTTP'] : []),
     ...(orderKey ? ['- Handled in the order sent'] : []),
     ...(maxBytes === undefined ? [] : [`- Input of at most ${number(maxBytes)} bytes`]),
+    ...(http?.maxBytes === undefined ? [] : [`- Over HTTP, input of at most ${number(http.maxBytes)} bytes`]),
     ...(timeoutMs === undefined ? [] : [`- Answered within ${number(timeoutMs)} ms`]),
   ].join('\n');
 }
