@@ -24,6 +24,8 @@ export const chatRoom = (chatId: string): Room => `chat:${chatId}`;
 export const chatLiveRoom = (chatId: string): Room => `chat-live:${chatId}`;
 /** Sockets that watch a user's presence. */
 export const presenceRoom = (userId: string): Room => `presence:${userId}`;
+/** Members' sockets: what happens in the project. */
+export const projectRoom = (projectId: string): Room => `project:${projectId}`;
 
 /** Sockets that have a text file open as a document (`doc:open`): its updates and awareness. */
 export const docRoom = (fileId: string): Room => `doc:${fileId}`;

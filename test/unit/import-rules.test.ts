@@ -52,7 +52,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** Files that run in a browser too. */
-const ISOMORPHIC = [/^protocol\//, /^client\//, /^features\/[^/]+\/contract\.ts$/, /^features\/registry\.ts$/];
+const ISOMORPHIC = [
+  /^protocol\//,
+  /^client\//,
+  /^features\/[^/]+\/contract\.ts$/,
+  /^features\/registry\.ts$/,
+  /^features\/files\/(paths|languages|shapes)\.ts$/,
+];
 
 interface Import {
   from: string;

@@ -101,7 +101,10 @@ export const fileOperations = {
   'file:write-many': operation({
     input: z.strictObject({
       ...theProject,
-      files: z.array(z.strictObject({ path: FilePath, content: Content })).min(1).max(LIMITS.filesPerWrite),
+      files: z
+        .array(z.strictObject({ path: FilePath, content: Content }))
+        .min(1)
+        .max(LIMITS.filesPerWrite),
       clientId: ClientId.optional(),
     }),
     output: z.object({ files: z.array(File) }),
@@ -161,7 +164,10 @@ export const fileOperations = {
     auth: 'user',
     rate: 'writes',
     orderKey: fileKey,
-    http: { route: 'POST /api/files/:fileId/restore', alias: 'POST /api/projects/:projectId/trash/:deletionId/restore' },
+    http: {
+      route: 'POST /api/files/:fileId/restore',
+      alias: 'POST /api/projects/:projectId/trash/:deletionId/restore',
+    },
     doc: 'Brings a deleted file back with its text and versions, or all that was deleted together. A place taken meanwhile is a conflict; a file that is there is left as it is.',
   }),
   'file:set-language': operation({
@@ -174,7 +180,7 @@ export const fileOperations = {
     rate: 'writes',
     orderKey: fileKey,
     http: { route: 'PUT /api/files/:fileId/language' },
-    doc: "Says what language a file is in, whatever its path suggests. Told as file:changed.",
+    doc: 'Says what language a file is in, whatever its path suggests. Told as file:changed.',
   }),
   'file:search': operation({
     input: z.strictObject({

@@ -55,6 +55,8 @@ export interface NewBlob {
  */
 export interface PendingChange {
   id: ObjectId;
+  /** By which a repetition of what asked for it finds that it is done. */
+  key?: ObjectId;
   rev: number;
   userId: ObjectId;
   nodeId: string;
@@ -72,6 +74,8 @@ export interface TreeRecord {
   _id: ObjectId;
   rev: number;
   pending?: PendingChange;
+  /** Keys of the last changes that had one. */
+  done?: ObjectId[];
 }
 
 /** Texts that a change brings, kept until they are in their documents. */
@@ -127,11 +131,11 @@ export function createFileModels(connection: Connection): FileModels {
   // What a user's projects take is summed up from it, and a project that goes is read by it.
   file.index({ projectId: 1, chargedBytes: 1 }, { name: 'project_bytes' });
 
-  const tree = new Schema<TreeRecord>({ rev: { type: Number, required: true }, pending: Mixed }, { versionKey: false });
-  tree.index(
-    { 'pending.at': 1 },
-    { name: 'pending', partialFilterExpression: { 'pending.at': { $exists: true } } },
+  const tree = new Schema<TreeRecord>(
+    { rev: { type: Number, required: true }, pending: Mixed, done: [ObjectId] },
+    { versionKey: false },
   );
+  tree.index({ 'pending.at': 1 }, { name: 'pending', partialFilterExpression: { 'pending.at': { $exists: true } } });
 
   const texts = new Schema<StagedTexts>(
     {

@@ -15,7 +15,8 @@ export function complaintOf(path: string): string | undefined {
   if (path === '') return 'must not be empty';
   if (path.startsWith('/')) return 'must not begin with a slash: it begins at the project';
   if (UNWANTED.test(path)) return 'must not contain control characters or backslashes';
-  if (utf8Length(path, LIMITS.pathBytes) > LIMITS.pathBytes) return `must be at most ${LIMITS.pathBytes} bytes of UTF-8`;
+  if (utf8Length(path, LIMITS.pathBytes) > LIMITS.pathBytes)
+    return `must be at most ${LIMITS.pathBytes} bytes of UTF-8`;
   for (const segment of path.split('/')) {
     if (segment === '') return 'must not have empty parts';
     if (segment === '.' || segment === '..') return 'must not have the parts . or ..';
@@ -38,6 +39,3 @@ export function foldersOf(path: string): string[] {
   for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) folders.push(path.slice(0, at));
   return folders;
 }
-
-/** Whether a path lies in a folder, in whatever case. */
-export const isUnder = (path: string, folder: string): boolean => keyOf(path).startsWith(`${keyOf(folder)}/`);

@@ -352,6 +352,18 @@ export const RULES: RuleGroup[] = [
     },
   },
   {
+    title: 'Files',
+    rules: {
+      'FL-1': `A path begins at its project and has forward slashes. It is kept as NFC; control characters, backslashes, empty parts, \`.\` and \`..\` are \`invalid\`, as are more than ${LIMITS.pathBytes} bytes of UTF-8, or ${LIMITS.pathSegmentBytes} in one part.`,
+      'FL-2': 'Paths that differ in case only are one place.',
+      'FL-3':
+        'A place holds one file. What is in the way is a `conflict`: a file, a folder, a file where a folder is needed, or a folder that is written otherwise.',
+      'FL-4': 'A file is in the language that its path suggests, unless somebody has said another.',
+      'FL-30':
+        'A search finds a literal text, with line and column from 1 and the line around it; case counts only if asked for.',
+    },
+  },
+  {
     title: 'HTTP',
     rules: {
       'HT-1':

@@ -1,0 +1,156 @@
+/** Files of projects: their records and places, their texts in documents, their bytes in blobs. */
+import type { Connection } from 'mongoose';
+import { Types } from 'mongoose';
+import type { Bus, DatabaseNodes, Jobs } from '../../cluster/index.ts';
+import type { Audit } from '../../observability/audit.ts';
+import type { Log } from '../../observability/log.ts';
+import { Fault, type Handlers, type Rooms } from '../../protocol/index.ts';
+import { Announcer } from './announcer.ts';
+import { chargeOf, ChangeFollower } from './change-follower.ts';
+import type { filesContract, filesEvents } from './contract.ts';
+import { Copying } from './copying.ts';
+import { FileAccess, type ProjectAccess } from './file-access.ts';
+import { FileChanges, type NewText } from './file-changes.ts';
+import { FileTree } from './file-tree.ts';
+import { createFileHandlers, type FileHandlersDeps } from './handlers.ts';
+import { Listing } from './listing.ts';
+import { createFileModels, type FileRecord, type NewBlob } from './model.ts';
+import { Quota, type QuotaDeps, type Usage } from './quota.ts';
+import { Removal } from './removal.ts';
+import { FileSearch } from './search.ts';
+
+export type { NewText } from './file-changes.ts';
+export type { File } from './shapes.ts';
+export type { Usage } from './quota.ts';
+
+/** What documents need of files. */
+export interface FilePort {
+  /** A text file that the user may open as a document. Rejects with `not_found`, and with `unsupported` for a blob. */
+  access(fileId: string, userId: string): Promise<{ projectId: string; access: 'read' | 'write' }>;
+  /** Called on every node when files have been deleted, or have gone with their project. Returns how to stop. */
+  onRemoved(listener: (fileIds: readonly string[]) => void): () => void;
+  /** A document's text was stored anew. */
+  saved(fileId: string, change: { userId: string | undefined; sizeBytes: number }): Promise<void>;
+}
+
+/** What files need of documents. */
+export interface FileTexts {
+  /** Repeatable: a document that exists stays as it is. */
+  create(fileId: string, text: string, userId: string): Promise<void>;
+  text(fileId: string): Promise<string>;
+  texts(fileIds: readonly string[]): Promise<Map<string, string>>;
+  /** A diff into the live document. Resolves when durable. */
+  write(fileId: string, text: string, userId: string): Promise<{ sizeBytes: number }>;
+  versions: FileHandlersDeps['documents']['versions'];
+  /** For good. Repeatable. */
+  remove(fileIds: readonly string[]): Promise<void>;
+}
+
+/** What files need of blobs. */
+export type FileBlobs = FileHandlersDeps['blobs'] & {
+  /** Gives a new file the present content of another. */
+  copy(from: FileRecord, to: { fileId: string; projectId: string; userId: string }): Promise<NewBlob>;
+  /** All versions, for good. Repeatable. */
+  remove(fileIds: readonly string[]): Promise<void>;
+};
+
+export interface FilesDeps extends Pick<QuotaDeps, 'ownerOf' | 'projectsOf'> {
+  connection: Connection;
+  projects: ProjectAccess;
+  documents: FileTexts;
+  blobs: FileBlobs;
+  rooms: Rooms<typeof filesEvents>;
+  bus: Bus;
+  nodes: Pick<DatabaseNodes, 'id' | 'isAlive'>;
+  jobs: Jobs;
+  audit: Audit;
+  log: Log;
+  now: () => number;
+}
+
+export interface Files extends FilePort {
+  handlers: Handlers<typeof filesContract>;
+  /** Text files into a project; whoever may is asked by the caller. May be repeated. */
+  write(projectId: string, userId: string, files: readonly NewText[]): Promise<FileRecord[]>;
+  /** All files of a project into one that has none yet. May be repeated. */
+  copyProject(fromProjectId: string, toProjectId: string, userId: string): Promise<void>;
+  /** What the files of the user's projects take, and what they may take. */
+  usage(userId: string): Promise<Usage>;
+  /** The project is gone. May be repeated. */
+  removeOfProject(projectId: string, signal?: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+export function createFiles(deps: FilesDeps): Files {
+  const { connection, projects, documents, blobs, rooms, bus, nodes, jobs, audit, log, now } = deps;
+  const models = createFileModels(connection);
+  const { files } = models;
+  const announcer = new Announcer({ rooms, bus, log });
+  const follower = new ChangeFollower({
+    models,
+    documents,
+    onChanged: (change) => announcer.changed(change),
+    log,
+    now,
+  });
+  const tree = new FileTree({ models, follower, nodes, log, now });
+  const access = new FileAccess({ files, tree, projects });
+  const quota = new Quota({ files, ownerOf: deps.ownerOf, projectsOf: deps.projectsOf });
+  const changes = new FileChanges({ models, tree, access, projects, quota, now });
+  const listing = new Listing({ files, tree, now });
+  const texts = (fileIds: readonly string[]): Promise<Map<string, string>> => documents.texts(fileIds);
+  const search = new FileSearch({ files, tree, texts });
+  const copying = new Copying({ changes, tree, listing, texts, copyBlob: (from, to) => blobs.copy(from, to) });
+  const removal = new Removal({
+    models,
+    parts: [(fileIds) => documents.remove(fileIds), (fileIds) => blobs.remove(fileIds)],
+    onRemoved: (fileIds) => announcer.removed(fileIds),
+    now,
+  });
+
+  jobs.every('files:settle', MINUTE_MS, ({ signal }) => tree.settleAbandoned(signal));
+  jobs.every('files:purge', HOUR_MS, ({ signal }) => removal.purge(signal), { timeoutMs: HOUR_MS / 2 });
+
+  return {
+    handlers: createFileHandlers({
+      models,
+      access,
+      projects,
+      changes,
+      listing,
+      search,
+      quota,
+      announcer,
+      audit,
+      documents,
+      blobs,
+      now,
+    }),
+
+    async access(fileId, userId) {
+      const { file, access: may } = await access.byId(fileId, userId, 'read');
+      if (file.kind !== 'text') throw new Fault('unsupported', 'This file is no text');
+      return { projectId: file.projectId.toHexString(), access: may };
+    },
+
+    onRemoved: (listener) => announcer.onRemoved(listener),
+
+    async saved(fileId, { sizeBytes }) {
+      const file = await files.findOneAndUpdate(
+        { _id: new Types.ObjectId(fileId), deletedAt: { $exists: false } },
+        { $set: { sizeBytes, chargedBytes: chargeOf(sizeBytes), updatedAt: new Date(now()) } },
+        { returnDocument: 'after' },
+      );
+      if (file) announcer.saved(file);
+    },
+
+    write: (projectId, userId, texts) => copying.writeTexts(projectId, userId, texts),
+    copyProject: (from, to, userId) => copying.copyProject(from, to, userId),
+    usage: (userId) => quota.usage(userId),
+    removeOfProject: (projectId, signal) => removal.removeOfProject(projectId, signal),
+    close: () => announcer.close(),
+  };
+}
