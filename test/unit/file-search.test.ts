@@ -1,5 +1,5 @@
 /** Where a text is found in texts. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { matchesIn, patternOf, type TextMatch } from '../../src/features/files/text-matches.ts';
 

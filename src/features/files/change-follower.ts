@@ -154,11 +154,11 @@ export class ChangeFollower {
   async #update(change: PendingChange): Promise<void> {
     const order = ['delete', 'move', 'restore', 'write'];
     const updates = change.rows
+      .filter((row) => row.op !== 'create')
       .toSorted((a, b) => order.indexOf(a.op) - order.indexOf(b.op))
-      .flatMap((row) => {
-        const update = updateOf(row, change);
-        return update ? [{ updateOne: { filter: { _id: row.id, rev: { $lt: change.rev } }, update } }] : [];
-      });
+      .map((row) => ({
+        updateOne: { filter: { _id: row.id, rev: { $lt: change.rev } }, update: updateOf(row, change) },
+      }));
     if (updates.length > 0) await this.#deps.models.files.bulkWrite(updates);
   }
 
@@ -205,11 +205,9 @@ export class ChangeFollower {
 /** A smaller file counts for more than it is. */
 export const chargeOf = (bytes: number): number => Math.max(bytes, LIMITS.fileLeastBytes);
 
-function updateOf(row: RowChange, change: PendingChange): mongo.UpdateFilter<FileRecord> | undefined {
+function updateOf(row: Exclude<RowChange, Row<'create'>>, change: PendingChange): mongo.UpdateFilter<FileRecord> {
   const { rev, at, userId, id } = change;
   switch (row.op) {
-    case 'create':
-      return undefined;
     case 'write':
       return { $set: { rev, sizeBytes: row.sizeBytes, chargedBytes: chargeOf(row.sizeBytes), updatedAt: at } };
     case 'move':
@@ -217,11 +215,12 @@ function updateOf(row: RowChange, change: PendingChange): mongo.UpdateFilter<Fil
     case 'delete':
       return { $set: { rev, deletedAt: at, deletedBy: userId, deletionId: id }, $unset: { key: '' } };
     case 'restore':
-      return {
-        $set: { rev, path: row.path, key: keyOf(row.path), updatedAt: at },
-        $unset: { deletedAt: '', deletedBy: '', deletionId: '' },
-      };
+      break;
   }
+  return {
+    $set: { rev, path: row.path, key: keyOf(row.path), updatedAt: at },
+    $unset: { deletedAt: '', deletedBy: '', deletionId: '' },
+  };
 }
 
 /** The change is over; one with a key is remembered for a while, for those who have not heard of its outcome. */
