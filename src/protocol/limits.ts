@@ -84,8 +84,6 @@ export const LIMITS = {
   pathSegmentBytes: 200,
   /** Files of one project: a whole tree is still one answer. */
   filesPerProject: 2_000,
-  /** The text of one file that people can edit together; more is a blob. */
-  documentTextBytes: 2 * MIB,
   /** `file:create` and `file:write` on a socket, where a large packet holds up the small ones … */
   fileSocketBytes: MIB,
   /** … and over HTTP, where it holds up nobody; larger ones are uploaded. */
