@@ -16,12 +16,15 @@ export const BACKUP_PLAN: DumpPlan = {
     'devices',
     // They end with their sessions.
     'pushSubscriptions',
+    // One that was revoked after the backup must not come back.
+    'projectInvites',
     // Codes and counters that end within a day.
     'phones',
     'otpTallies',
     'lockouts',
   ]),
   // Leases are in it: their fences stand in documents, and must go on above those.
-  first: [...CHAT_BACKUP.first],
+  // A project that is read has its owner's membership.
+  first: [...CHAT_BACKUP.first, 'projects', 'projectMembers'],
   orders: CHAT_BACKUP.orders,
 };

@@ -14,6 +14,7 @@ import { createChat } from './features/chat/index.ts';
 import { createKeys } from './features/keys/index.ts';
 import { createLifecycle } from './features/lifecycle/index.ts';
 import { createPresence } from './features/presence/index.ts';
+import { createProjects } from './features/projects/index.ts';
 import { createPush, createWebPushSender } from './features/push/index.ts';
 import type { AtelierContract, AtelierEvents } from './features/registry.ts';
 import type { MediaInspector } from './features/uploads/index.ts';
@@ -56,7 +57,7 @@ export interface Features extends Required<Pick<RestDeps, 'authenticate' | 'avat
   /** Somebody does something. */
   active(userId: string): void;
   /** Come and go with every socket. */
-  present: readonly Required<ConnectionHook>[];
+  present: readonly (ConnectionHook & Required<Pick<ConnectionHook, 'connected'>>)[];
   /** Finishes what a server that was killed has left. */
   recover(): Promise<void>;
   /** Begins what goes on by itself. */
@@ -159,6 +160,22 @@ export function composeFeatures(parts: FeatureParts): Features {
     now,
   });
   onEnd(() => presence.close());
+  const projects = createProjects({
+    connection,
+    rooms,
+    bus,
+    audit,
+    log,
+    now,
+    secret: secrets.authPepper,
+    existingUsers: (ids) => users.exists([...ids]),
+    files: {
+      create: async () => {},
+      copy: async () => {},
+    },
+    templateFiles: async () => [],
+  });
+  onEnd(() => projects.close());
   const keys = createKeys({
     connection,
     rooms,
@@ -227,7 +244,9 @@ export function composeFeatures(parts: FeatureParts): Features {
     auth,
     users,
     chats: chat.upkeep,
+    projects: projects.upkeep,
     chatParts: [(chatId) => ai.forgetChat(chatId), (chatId) => attachments.removeOfChat(chatId)],
+    projectParts: [],
     userParts: [
       (userId) => blocks.forgetUser(userId),
       (userId) => keys.forgetUser(userId),
@@ -251,6 +270,7 @@ export function composeFeatures(parts: FeatureParts): Features {
       ...blocks.handlers,
       ...chat.handlers({ runningStreams: (chatId) => ai.running(chatId) }),
       ...presence.handlers,
+      ...projects.handlers,
       ...keys.handlers,
       ...ai.handlers,
       ...push.handlers,
@@ -263,7 +283,7 @@ export function composeFeatures(parts: FeatureParts): Features {
     avatar: (userId) => avatars.find(userId),
     requireAdmin: (operation, context) => admin.requireAdmin(operation, context),
     active: (userId) => admin.active(userId),
-    present: [chat, presence],
+    present: [chat, presence, projects],
     async recover() {
       await chat.recover();
       await ai.recover();

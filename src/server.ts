@@ -227,7 +227,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       hooks: [
         ...features.present.map((feature) => ({
           connected: (connection: ConnectionRef) => feature.connected(connection).catch(rethrowExplained),
-          disconnected: (connection: ConnectionRef, vanished: boolean) => feature.disconnected(connection, vanished),
+          disconnected: (connection: ConnectionRef, vanished: boolean) => feature.disconnected?.(connection, vanished),
         })),
         { connected: async ({ userId }) => features.active(userId) },
       ],

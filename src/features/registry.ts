@@ -9,6 +9,7 @@ import { chatContract, chatEvents } from './chat/contract.ts';
 import { keysContract, keysEvents } from './keys/contract.ts';
 import { lifecycleContract } from './lifecycle/contract.ts';
 import { presenceContract, presenceEvents } from './presence/contract.ts';
+import { projectsContract, projectsEvents } from './projects/contract.ts';
 import { pushContract } from './push/contract.ts';
 import { usersContract } from './users/contract.ts';
 
@@ -42,6 +43,7 @@ export const contract = {
   ...blocksContract,
   ...chatContract,
   ...presenceContract,
+  ...projectsContract,
   ...keysContract,
   ...aiContract,
   ...pushContract,
@@ -53,6 +55,7 @@ export const events = {
   ...authEvents,
   ...chatEvents,
   ...presenceEvents,
+  ...projectsEvents,
   ...keysEvents,
   ...aiEvents,
   ...adminEvents,

@@ -40,6 +40,22 @@ export const LIMITS = {
   restoreDays: 30,
   /** The longest retention that can be asked for; longer is for ever. */
   retentionDaysMax: 3_650,
+  /** Of one project: every one is told of each change in it. */
+  membersPerProject: 200,
+  /** Projects that one user owns: each brings files, members and rooms along. */
+  projectsPerUser: 1_000,
+  /** Projects whose rooms a socket joins by itself when it connects; older ones join by `project:get`. */
+  projectsAtConnect: 200,
+  /** A project's settings, as JSON: what a front end remembers, not content. */
+  projectSettingsBytes: 16 * KIB,
+  /** Time for a new project's files: those of a template, or up to 2,000 of a copy. */
+  projectFillMs: 60_000,
+  /** Open invites of one project. */
+  invitesPerProject: 100,
+  /** People who may come by one invite, each of whom it remembers. */
+  inviteUsesMax: 100,
+  /** The longest life of an invite that can be asked for. */
+  inviteDaysMax: 30,
   /** Uploads that one message shows. */
   attachmentsPerMessage: 10,
   mentionsPerMessage: 50,

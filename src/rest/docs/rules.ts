@@ -352,6 +352,31 @@ export const RULES: RuleGroup[] = [
     },
   },
   {
+    title: 'Projects',
+    rules: {
+      'PJ-1':
+        'Who is no member of a private project learns nothing of it: every operation on it is `not_found`, as of one that is deleted.',
+      'PJ-2':
+        'Viewers read; editors also write, and change name, description and settings; members, roles, invites, visibility, status and deletion are for the owner. Who has too small a role is `forbidden`.',
+      'PJ-3':
+        'A project has one owner. Making somebody else the owner makes the old one an editor; an owner who would leave hands over first, else it is a `conflict`.',
+      'PJ-4':
+        'Whoever is signed in may read and duplicate a public project; they see neither its members nor its settings, and can change nothing.',
+      'PJ-6': `A socket hears the projects of its user from \`hello\` on: the ${LIMITS.projectsAtConnect} last changed by itself, others from \`project:get\` on.`,
+      'PJ-7':
+        'All members hear what changes in a project and who comes, goes and gets another role. Who is removed hears that too, and nothing after.',
+      'PJ-8':
+        'The list of projects shows the last changed first; status, part of the name and the star narrow it down.',
+      'PJ-9': "A star is each member's own, and known on all of their devices.",
+      'PJ-10':
+        'A repeated `project:create`, `project:duplicate` or `project:invite` with the same `clientId` gets the first outcome.',
+      'PJ-11': `A deleted project can be restored by its owner for ${LIMITS.restoreDays} days; then it goes for ever, with everything in it.`,
+      'PJ-14':
+        'A copy has the files of the original and belongs to who made it; members, invites, stars and chats stay behind.',
+      'PJ-17': 'A list goes on exactly where the page before ended.',
+    },
+  },
+  {
     title: 'Files',
     rules: {
       'FL-1': `A path begins at its project and has forward slashes. It is kept as NFC; control characters, backslashes, empty parts, \`.\` and \`..\` are \`invalid\`, as are more than ${LIMITS.pathBytes} bytes of UTF-8, or ${LIMITS.pathSegmentBytes} in one part.`,

@@ -1,0 +1,150 @@
+/**
+ * Changes of who may do what take effect here before their caller has an answer, and on the other nodes as soon as the
+ * notice arrives. In case one was lost the rows are read again when the bus is back, and from time to time.
+ */
+import { ALL_NODES, systemClock, type Bus, type Clock } from '../../cluster/index.ts';
+import type { Log } from '../../observability/log.ts';
+import { LIMITS, projectRoom, type Rooms } from '../../protocol/index.ts';
+import type { Access } from './access.ts';
+import type { projectsEvents } from './contract.ts';
+import type { LiveRooms } from './live-rooms.ts';
+import type { Members } from './members.ts';
+import { LIVE, type ProjectModels, type ProjectRecord } from './model.ts';
+import { asAccessChange, toNotice, type AccessChange } from './notices.ts';
+import type { Views } from './views.ts';
+
+export interface AccessChangesDeps {
+  models: ProjectModels;
+  members: Members;
+  access: Access;
+  live: LiveRooms;
+  views: Views;
+  rooms: Rooms<typeof projectsEvents>;
+  bus: Bus;
+  log: Log;
+  now: () => number;
+  clock?: Clock;
+}
+
+export type AccessListener = (change: AccessChange) => void;
+
+/** How far the nodes' clocks may differ. */
+const CLOCK_SKEW_MS = 60_000;
+/** After an outage of the bus members are told again what projects changed to in this time. */
+const TOLD_AGAIN_MS = 15 * 60_000;
+
+export class AccessChanges {
+  readonly #deps: AccessChangesDeps;
+  readonly #listeners = new Set<{ call: AccessListener }>();
+  readonly #stops: (() => void)[];
+  readonly #underWay = new Set<Promise<void>>();
+  /** Changes before it are known here. */
+  #knownUntilMs: number;
+  #reading: Promise<void> | undefined;
+
+  constructor(deps: AccessChangesDeps) {
+    this.#deps = deps;
+    const { bus, access, now, clock = systemClock } = deps;
+    this.#knownUntilMs = now();
+    this.#stops = [
+      bus.subscribe(ALL_NODES, (data) => {
+        const change = asAccessChange(data);
+        if (change) this.#inBackground(this.#apply(change));
+      }),
+      bus.onReady(() => {
+        access.forgetAll();
+        this.#readMissed();
+        this.#inBackground(this.#tellAgain());
+      }),
+      clock.every(LIMITS.headCompareMs, () => this.#readMissed()),
+    ];
+  }
+
+  /** Called on every node, possibly more than once for one change. Returns how to stop. */
+  onChange(call: AccessListener): () => void {
+    const entry = { call };
+    this.#listeners.add(entry);
+    return () => void this.#listeners.delete(entry);
+  }
+
+  /** Resolves when the sockets of this node have followed. Never rejects: the change itself is stored. */
+  async tell(projectId: string, userIds?: readonly string[]): Promise<void> {
+    const change = { projectId, userIds };
+    const followed = this.#apply(change);
+    this.#deps.bus.relay(ALL_NODES, toNotice(change));
+    await followed.catch((error: unknown) => this.#warn(error));
+  }
+
+  async close(): Promise<void> {
+    for (const stop of this.#stops) stop();
+    this.#listeners.clear();
+    await this.#reading;
+    await Promise.all(this.#underWay);
+  }
+
+  #apply(change: AccessChange): Promise<void> {
+    const { access, live, log } = this.#deps;
+    access.forget(change.projectId, change.userIds);
+    for (const { call } of this.#listeners) {
+      try {
+        call(change);
+      } catch (error) {
+        log.error('A listener of access to projects broke', { error });
+      }
+    }
+    return live.follow(change);
+  }
+
+  #readMissed(): void {
+    this.#reading ??= this.#applyMissed()
+      .catch((error: unknown) => this.#warn(error))
+      .finally(() => {
+        this.#reading = undefined;
+      });
+  }
+
+  async #applyMissed(): Promise<void> {
+    const { models, members, now } = this.#deps;
+    const startedAtMs = now();
+    const since = new Date(this.#knownUntilMs - CLOCK_SKEW_MS);
+    const users = new Map<string, string[]>();
+    for (const { projectId, userId } of await members.changedSince(since)) {
+      const key = projectId.toHexString();
+      users.set(key, [...(users.get(key) ?? []), userId.toHexString()]);
+    }
+    for (const [projectId, userIds] of users) await this.#apply({ projectId, userIds });
+    const projects = await models.projects.collection
+      .find<Pick<ProjectRecord, '_id'>>({ accessChangedAt: { $gte: since } }, { projection: { _id: 1 } })
+      .toArray();
+    for (const { _id } of projects) {
+      // Restored, it has members whose sockets are not in its room.
+      const userIds = await members.userIds(_id);
+      await this.#apply({ projectId: _id.toHexString(), userIds });
+      await this.#apply({ projectId: _id.toHexString(), userIds: undefined });
+    }
+    this.#knownUntilMs = startedAtMs;
+  }
+
+  /** What projects are now, to the sockets here: events of theirs may have been lost. */
+  async #tellAgain(): Promise<void> {
+    const { models, views, rooms, now } = this.#deps;
+    const changed = await models.projects.collection
+      .find<ProjectRecord>({ updatedAt: { $gte: new Date(now() - TOLD_AGAIN_MS) }, ...LIVE })
+      .toArray();
+    for (const project of changed) {
+      const room = projectRoom(project._id.toHexString());
+      if (rooms.has(room)) rooms.emitHere(room, 'project:updated', { project: await views.shared(project) });
+    }
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const task: Promise<void> = work
+      .catch((error: unknown) => this.#warn(error))
+      .finally(() => this.#underWay.delete(task));
+    this.#underWay.add(task);
+  }
+
+  #warn(error: unknown): void {
+    this.#deps.log.warn('Access to projects could not be followed; it is read again', { error });
+  }
+}

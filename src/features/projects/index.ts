@@ -1,0 +1,102 @@
+/** Projects: who is in them and may do what, on every node at once; their invites, their beginning and their end. */
+import { Types, type Connection } from 'mongoose';
+import type { Bus, Clock } from '../../cluster/index.ts';
+import type { Audit } from '../../observability/audit.ts';
+import type { Log } from '../../observability/log.ts';
+import { LIMITS, type Handlers, type Rooms } from '../../protocol/index.ts';
+import { Access, type Grant, type May } from './access.ts';
+import { AccessChanges, type AccessListener } from './access-changes.ts';
+import type { projectsContract, projectsEvents } from './contract.ts';
+import { createProjectHandlers } from './handlers.ts';
+import { Invites } from './invites.ts';
+import { LiveRooms } from './live-rooms.ts';
+import { MemberChanges } from './member-changes.ts';
+import { Members } from './members.ts';
+import { createProjectModels } from './model.ts';
+import { ProjectChanges } from './project-changes.ts';
+import { ProjectMakers, type NewFile, type ProjectFiles } from './project-makers.ts';
+import type { TemplateName } from './shapes.ts';
+import { ProjectUpkeep } from './upkeep.ts';
+import { Views } from './views.ts';
+
+export type { Grant, May } from './access.ts';
+export type { AccessChange } from './notices.ts';
+export type { NewFile, ProjectFiles } from './project-makers.ts';
+export type { ProjectRole, TemplateName } from './shapes.ts';
+export type { ProjectUpkeep } from './upkeep.ts';
+
+/** What other features ask. */
+export interface ProjectPort {
+  /**
+   * What the user may do in a project; a public one may be read by anybody who is signed in, without a role. Rejects with
+   * `not_found` where the user may not know of it, with `forbidden` where the role is too small. Remembered, and fresh on
+   * every node at once.
+   */
+  require(projectId: string, userId: string, may: May): Promise<Grant>;
+  /**
+   * Called on every node when what these users may do in a project may have changed (members, roles, visibility,
+   * deletion, restoring); without `userIds`: what anybody may. Possibly more than once. Returns how to stop.
+   */
+  onAccessChanged(listener: AccessListener): () => void;
+}
+
+export interface ProjectsFeature extends ProjectPort {
+  handlers: Handlers<typeof projectsContract>;
+  upkeep: ProjectUpkeep;
+  /** Ids of the members of a project, the owner among them; of a deleted one too. */
+  memberIds(projectId: string): Promise<string[]>;
+  /** Lets a new socket into its user's projects; resolves when nothing in them can be missed. */
+  connected(connection: { id: string; userId: string }): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ProjectsDeps {
+  connection: Connection;
+  rooms: Rooms<typeof projectsEvents>;
+  bus: Bus;
+  audit: Audit;
+  log: Log;
+  now: () => number;
+  clock?: Clock;
+  /** What the tokens of invites are made with; a key of its own is derived from it. */
+  secret: string;
+  existingUsers: (userIds: readonly string[]) => Promise<readonly string[]>;
+  files: ProjectFiles;
+  templateFiles: (template: TemplateName) => Promise<readonly NewFile[]>;
+}
+
+export function createProjects(deps: ProjectsDeps): ProjectsFeature {
+  const { connection, rooms, audit, now } = deps;
+  const models = createProjectModels(connection);
+  const members = new Members(models, now, LIMITS.projectsAtConnect);
+  const access = new Access(models);
+  const views = new Views(members);
+  const live = new LiveRooms({ models, members, views, rooms });
+  const changes = new AccessChanges({ ...deps, models, members, access, live, views });
+  const projects = new ProjectChanges({ models, members, access, changes, views, rooms, audit, now });
+  const memberChanges = new MemberChanges({ ...deps, models, members, access, changes, projects });
+  const invites = new Invites({ models, members, memberChanges, secret: deps.secret, audit, now });
+  const makers = new ProjectMakers({ ...deps, models, members, access, changes });
+
+  return {
+    handlers: createProjectHandlers({
+      models,
+      members,
+      access,
+      live,
+      views,
+      makers,
+      projects,
+      memberChanges,
+      invites,
+      rooms,
+      now,
+    }),
+    upkeep: new ProjectUpkeep({ models, members, changes, projects, rooms, audit, now }),
+    require: (projectId, userId, may) => access.require(projectId, userId, may),
+    onAccessChanged: (listener) => changes.onChange(listener),
+    memberIds: (projectId) => members.userIds(new Types.ObjectId(projectId)),
+    connected: (socket) => live.connected(socket),
+    close: () => changes.close(),
+  };
+}
