@@ -15,7 +15,8 @@ interface State<T> {
   /** The highest rev that is known to exist. */
   headRev: number;
   gapTimer: NodeJS.Timeout | undefined;
-  filling: boolean;
+  /** A read of what is missing that is under way. */
+  filling: Promise<void> | undefined;
 }
 
 export interface SequencerDeps<T> {
@@ -140,6 +141,8 @@ export class Sequencer<T> {
     await this.#deps.listening(logId);
     const rev = await this.#deps.head(logId);
     state.headRev = Math.max(state.headRev, rev);
+    // One that is under way may have read before the last entry was written; whatever begins from now on has not.
+    if (rev > (state.lastRev ?? 0)) await state.filling;
     if (rev > (state.lastRev ?? 0)) await this.#fill(logId, state);
   }
 
@@ -163,24 +166,25 @@ export class Sequencer<T> {
     }
   }
 
-  async #fill(logId: string, state: State<T>): Promise<void> {
-    if (state.filling) return;
-    state.filling = true;
-    try {
-      for (;;) {
-        const after = state.lastRev ?? 0;
-        const missed = await this.#deps.after(logId, after);
-        const [first] = missed;
-        // What is gone from the log cannot be told any more.
-        if (first && first.rev > (state.lastRev ?? 0) + 1) state.lastRev = first.rev - 1;
-        for (const { rev, entry } of missed) if (rev > (state.lastRev ?? 0)) state.early.set(rev, entry);
-        this.#advance(logId, state);
-        if (missed.length < LIMITS.syncMax || this.#closed) break;
-      }
-    } finally {
-      state.filling = false;
+  #fill(logId: string, state: State<T>): Promise<void> {
+    state.filling ??= this.#read(logId, state).finally(() => {
+      state.filling = undefined;
       // An entry that came early while this read was under way has set no timer for its own gap.
       if (this.#states.get(logId) === state) this.#advance(logId, state);
+    });
+    return state.filling;
+  }
+
+  async #read(logId: string, state: State<T>): Promise<void> {
+    for (;;) {
+      const after = state.lastRev ?? 0;
+      const missed = await this.#deps.after(logId, after);
+      const [first] = missed;
+      // What is gone from the log cannot be told any more.
+      if (first && first.rev > (state.lastRev ?? 0) + 1) state.lastRev = first.rev - 1;
+      for (const { rev, entry } of missed) if (rev > (state.lastRev ?? 0)) state.early.set(rev, entry);
+      this.#advance(logId, state);
+      if (missed.length < LIMITS.syncMax || this.#closed) break;
     }
   }
 
@@ -210,5 +214,5 @@ const newState = <T>(lastRev: number | undefined): State<T> => ({
   early: new Map(),
   headRev: lastRev ?? 0,
   gapTimer: undefined,
-  filling: false,
+  filling: undefined,
 });

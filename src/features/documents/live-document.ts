@@ -180,6 +180,8 @@ export class LiveDocument {
     const userIds = new Set(accepted.map(({ waiting }) => waiting.userId));
     const userId = userIds.size === 1 ? accepted[0]?.waiting.userId : undefined;
     const results = new Map<Waiting, unknown>();
+    // Outside of its changes the Y.Doc writes under no id: Yjs would take one that comes with a client's update for a clash.
+    const resting = doc.clientID;
     const merged = updateOf(doc, { userId }, () => {
       for (const { waiting, checked } of accepted) {
         if (checked) {
@@ -190,6 +192,7 @@ export class LiveDocument {
           const reached = Y.getState(doc.store, client);
           doc.clientID = client;
           results.set(waiting, waiting.change(doc.getText(CONTENT), doc));
+          doc.clientID = resting;
           if (Y.getState(doc.store, client) > reached) claim(client, waiting.userId);
         }
       }
