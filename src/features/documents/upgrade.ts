@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocket, WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer, type ServerOptions } from 'ws';
 import { LIMITS, type Origin } from '../../protocol/index.ts';
 import type { YjsEndpoint } from './yjs-endpoint.ts';
 import { CLOSE, type CloseCode } from './yjs-peer.ts';
@@ -40,14 +40,16 @@ const REFUSALS: Record<'origin' | 'full' | 'stopping', { code: CloseCode; reason
 };
 
 export function createYjsUpgrade({ endpoint, admit, onBug }: YjsUpgradeDeps): YjsUpgrade {
-  const server = new WebSocketServer({
+  // Its types do not know the last one yet.
+  const options: ServerOptions<typeof YjsWebSocket> & { closeTimeout: number } = {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: LIMITS.packetBytes,
-    closeTimeout: LIMITS.yjsCloseMs,
     WebSocket: YjsWebSocket,
-  });
+    closeTimeout: LIMITS.yjsCloseMs,
+  };
+  const server = new WebSocketServer(options);
   return {
     prefix: YJS_PREFIX,
     handle(request, socket, head) {
