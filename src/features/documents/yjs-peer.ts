@@ -88,8 +88,13 @@ export class YjsPeer {
   #wait: NodeJS.Timeout | undefined;
   /** Of this second. */
   #messages = 0;
-  /** The other side has answered what the server has: nothing that it writes builds on what it did not send. */
-  #answered = false;
+  /**
+   * Updates that came before the other side has told what the server lacks. They may build on that, and are in it: it
+   * says everything that it has then. Undefined once it has.
+   */
+  #held: Uint8Array[] | undefined = [];
+  #heldBytes = 0;
+  #askedAtMs = 0;
 
   #heardAtMs: number;
   #pingedAtMs: number;
@@ -181,6 +186,7 @@ export class YjsPeer {
       return;
     }
     this.#work();
+    if (this.#held && now - this.#askedAtMs > LIMITS.connectTimeoutMs) this.#letGo();
     const isOpening = this.#openingBytes > 0 && now < this.#openingUntilMs;
     // Its pings stand behind the opening; and who is not read cannot be heard.
     if (isOpening || this.#ws.isPaused) this.#heardAtMs = now;
@@ -276,7 +282,7 @@ export class YjsPeer {
 
   #takeUpdate(bytes: Uint8Array, isAnswer: boolean): number {
     if (isEmptyUpdate(bytes)) {
-      this.#answered ||= isAnswer;
+      if (isAnswer) this.#letGo();
       return 0;
     }
     if (this.#access === 'read') {
@@ -285,20 +291,33 @@ export class YjsPeer {
     }
     const waitMs = this.#limited();
     if (waitMs > 0) return waitMs;
-    this.#answered ||= isAnswer;
-    this.#underWay++;
-    this.#underWayBytes += bytes.length;
-    const isEarly = !this.#answered;
     // A copy: what came in with it in one read would be kept as long.
-    void this.#store(bytes.slice(), isEarly);
+    const update = bytes.slice();
+    if (isAnswer) this.#held = undefined;
+    if (this.#held && this.#heldBytes + update.length <= LIMITS.packetBytes) {
+      this.#held.push(update);
+      this.#heldBytes += update.length;
+      return 0;
+    }
+    this.#letGo();
+    void this.#store(update);
     return 0;
   }
 
-  async #store(bytes: Uint8Array, isEarly: boolean): Promise<void> {
+  /** What was held is not in an answer after all. */
+  #letGo(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const update of held) void this.#store(update);
+  }
+
+  async #store(bytes: Uint8Array): Promise<void> {
+    this.#underWay++;
+    this.#underWayBytes += bytes.length;
     try {
       await this.#document?.update(bytes);
     } catch (error) {
-      this.#updateFailed(error, isEarly);
+      this.#updateFailed(error);
     } finally {
       this.#underWay--;
       this.#underWayBytes -= bytes.length;
@@ -306,11 +325,9 @@ export class YjsPeer {
     }
   }
 
-  #updateFailed(error: unknown, isEarly: boolean): void {
+  #updateFailed(error: unknown): void {
     if (this.#closed) return;
     const fault = toFault(error);
-    // It builds on what the other side has and is about to send: its answer to what the server has brings this, too.
-    if (fault.code === 'conflict' && isEarly) return;
     if (fault.code === 'forbidden' && this.#access === 'read') this.#send(deniedFrame(fault.message));
     else this.refuse(error);
   }
@@ -348,25 +365,30 @@ export class YjsPeer {
     this.#access = access;
     // It may have written meanwhile, and has not been asked for it.
     if (!gains || !this.#document) return;
-    this.#answered = false;
-    this.#send(step1Frame(this.#document.stateVector));
+    this.#ask(this.#document.stateVector);
   }
 
   #sendOpening({ updates, stateVector }: DocumentPeer): void {
     const frames = [...updates, ...(this.#early ?? [])].map(openingFrame);
     this.#early = undefined;
-    frames.push(SYNCED_FRAME);
-    if (this.#access === 'write') frames.push(step1Frame(stateVector));
-    const last = frames.pop();
-    for (const frame of frames) this.#write(frame);
-    for (const { length } of frames) this.#openingBytes += length;
-    this.#openingUntilMs = this.#deps.clock() + LIMITS.outboundLargeMs;
-    if (last) {
-      this.#write(last, () => {
-        this.#openingBytes = 0;
-        this.#heard();
-      });
+    for (const frame of frames) {
+      this.#write(frame);
+      this.#openingBytes += frame.length;
     }
+    this.#openingUntilMs = this.#deps.clock() + LIMITS.outboundLargeMs;
+    this.#write(SYNCED_FRAME, () => {
+      this.#openingBytes = 0;
+      this.#heard();
+    });
+    if (this.#access === 'write') this.#ask(stateVector);
+  }
+
+  /** Asks what the other side has and the server has not. */
+  #ask(stateVector: Uint8Array): void {
+    this.#held ??= [];
+    this.#heldBytes = 0;
+    this.#askedAtMs = this.#deps.clock();
+    this.#send(step1Frame(stateVector));
   }
 
   #sendPresent(): void {
