@@ -48,13 +48,12 @@ export class Awareness {
   }
 
   /**
-   * A connection has opened the document. A socket, which has joined the room before, is sent who is there; a member
-   * with `deliver` asks by `present` when it can be told.
+   * A connection has opened the document, or opened it again. A socket, which has joined the room before, is sent who is
+   * there; a member with `deliver` asks by `present` when it can be told.
    */
   join(docId: string, member: AwarenessMember): void {
     const { hub } = this.#open.get(docId) ?? this.#openHub(docId);
-    if (hub.has(member.connectionId)) return;
-    hub.join(member);
+    if (!hub.has(member.connectionId)) hub.join(member);
     if (member.deliver) return;
     // After the answer to its opening.
     setImmediate(() => {

@@ -1,11 +1,8 @@
 /** Operations and events of documents that are edited by Yjs. */
 import { z } from 'zod';
-import { Empty, event, Id, LIMITS, operation, Time } from '../../protocol/index.ts';
-
-/** Binary data: an `ArrayBuffer` or a view of one; on this side a `Uint8Array`. */
-export const Bytes = z
-  .custom<Uint8Array>((value) => value instanceof Uint8Array, { error: 'must be binary data' })
-  .meta({ description: 'Binary data' });
+import { Bytes, Empty, event, Id, LIMITS, operation, Time } from '../../protocol/index.ts';
+import { awarenessEvents, awarenessOperations } from './awareness-operations.ts';
+import { ticketOperations } from './ticket-operations.ts';
 
 /** What somebody may do with a document. */
 export const AccessLevel = z.enum(['write', 'read']);
@@ -48,6 +45,8 @@ export const documentsContract = {
     orderKey: docKey,
     doc: 'Closes a document on this socket.',
   }),
+  ...awarenessOperations,
+  ...ticketOperations,
 };
 
 export const documentsEvents = {
@@ -67,4 +66,5 @@ export const documentsEvents = {
     data: z.object({ docId: Id, access: z.enum(['write', 'read', 'none']) }),
     doc: 'What this user may do with an open document has changed. `none`: it is closed.',
   }),
+  ...awarenessEvents,
 };

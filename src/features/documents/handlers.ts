@@ -1,13 +1,20 @@
-import { connectionOf, type Handlers } from '../../protocol/index.ts';
+import { connectionOf, LIMITS, type Handlers } from '../../protocol/index.ts';
+import type { Awareness } from './awareness.ts';
 import type { documentsContract } from './contract.ts';
+import type { FileAccess } from './documents.ts';
 import type { SocketPeers } from './socket-peers.ts';
+import type { Tickets } from './tickets.ts';
 
 export interface HandlersDeps {
   sockets: SocketPeers;
+  awareness: Awareness;
+  tickets: Tickets;
+  access: FileAccess;
   now: () => number;
 }
 
-export function createHandlers({ sockets, now }: HandlersDeps): Handlers<typeof documentsContract> {
+export function createHandlers(deps: HandlersDeps): Handlers<typeof documentsContract> {
+  const { sockets, awareness, tickets, access, now } = deps;
   return {
     async 'doc:open'({ fileId, stateVector }, context) {
       const socket = { id: connectionOf(context), userId: context.session.userId };
@@ -26,6 +33,17 @@ export function createHandlers({ sockets, now }: HandlersDeps): Handlers<typeof 
     async 'doc:close'({ docId }, context) {
       sockets.close(connectionOf(context), docId);
       return {};
+    },
+
+    async 'doc:awareness'({ docId, update }, context) {
+      awareness.apply(docId, connectionOf(context), update);
+      return {};
+    },
+
+    async 'doc:ticket'({ fileId }, { session: { userId, sessionId } }) {
+      await access(fileId, userId);
+      const ticket = tickets.sign({ fileId, userId, sessionId });
+      return { ticket, expiresInSeconds: LIMITS.ticketFirstUseMs / 1_000 };
     },
   };
 }

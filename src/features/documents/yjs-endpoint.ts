@@ -18,7 +18,7 @@ export interface YjsEndpointDeps extends Pick<YjsPeerDeps, 'openPeer' | 'awarene
   tickets: Pick<Tickets, 'use'>;
   /** Connections of one user. */
   maxPerUser: number;
-  bus: Bus;
+  bus: Pick<Bus, 'subscribe'>;
   onSlow: (reader: { userId: string | undefined; connectionId: string; bytes: number }) => void;
   now: () => number;
   clock?: Clock;
@@ -62,6 +62,13 @@ export class YjsEndpoint {
 
   get size(): number {
     return this.#peers.size;
+  }
+
+  /** What is kept for those who have not taken it. */
+  get outboundBytes(): number {
+    let bytes = 0;
+    for (const { waitingBytes } of this.#peers.keys()) bytes += waitingBytes;
+    return bytes;
   }
 
   /** Never rejects. */

@@ -99,8 +99,9 @@ export class YjsPeer {
   #heardAtMs: number;
   #pingedAtMs: number;
   #sentAtMs: number;
-  /** Of the opening, which is not counted as waiting as long as it may take. */
+  /** Of the opening, which is not counted as waiting … */
   #openingBytes = 0;
+  /** … as long as it may take. Set only for a large one. */
   #openingUntilMs = 0;
   /** Awareness was left out, because too much waits. */
   #missedAwareness = false;
@@ -112,7 +113,11 @@ export class YjsPeer {
     this.origin = deps.origin;
     this.#heardAtMs = this.#pingedAtMs = this.#sentAtMs = deps.clock();
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#received(data, isBinary));
-    ws.on('pong', () => this.#heard());
+    ws.on('pong', () => {
+      // It was asked for after the opening.
+      this.#openingUntilMs = 0;
+      this.#heard();
+    });
     // What follows is its end.
     ws.on('error', () => {});
     ws.on('close', () => this.#ended());
@@ -187,8 +192,8 @@ export class YjsPeer {
     }
     this.#work();
     if (this.#held && now - this.#askedAtMs > LIMITS.connectTimeoutMs) this.#letGo();
-    const isOpening = this.#openingBytes > 0 && now < this.#openingUntilMs;
-    // Its pings stand behind the opening; and who is not read cannot be heard.
+    const isOpening = now < this.#openingUntilMs;
+    // Pings stand behind the opening; and who is not read cannot be heard.
     if (isOpening || this.#ws.isPaused) this.#heardAtMs = now;
     if (now - this.#heardAtMs >= LIMITS.pingIntervalMs + LIMITS.pingTimeoutMs) {
       this.terminate();
@@ -198,7 +203,7 @@ export class YjsPeer {
       this.#pingedAtMs = now;
       this.#ws.ping();
     }
-    if (this.#missedAwareness && this.#waitingBytes < LIMITS.outboundBytes / 4) {
+    if (this.#missedAwareness && this.waitingBytes < LIMITS.outboundBytes / 4) {
       this.#missedAwareness = false;
       const everything = this.#deps.awareness.everything(this.fileId);
       if (everything) this.#send(awarenessFrame(everything));
@@ -375,10 +380,11 @@ export class YjsPeer {
       this.#write(frame);
       this.#openingBytes += frame.length;
     }
-    this.#openingUntilMs = this.#deps.clock() + LIMITS.outboundLargeMs;
+    if (this.#openingBytes > LIMITS.outboundLargeBytes) {
+      this.#openingUntilMs = this.#deps.clock() + LIMITS.outboundLargeMs;
+    }
     this.#write(SYNCED_FRAME, () => {
       this.#openingBytes = 0;
-      this.#heard();
     });
     if (this.#access === 'write') this.#ask(stateVector);
   }
@@ -402,7 +408,7 @@ export class YjsPeer {
   }
 
   #deliverAwareness(update: Uint8Array): void {
-    if (this.#missedAwareness || this.#waitingBytes > this.#openingBytes + LIMITS.outboundBytes / 2) {
+    if (this.#missedAwareness || this.waitingBytes > this.#openingBytes + LIMITS.outboundBytes / 2) {
       this.#missedAwareness = true;
       return;
     }
@@ -428,15 +434,16 @@ export class YjsPeer {
   /** Given up if too much still waits once the system has taken what it can. */
   #judge(): void {
     if (this.#closed || !this.#isOver) return;
-    this.#deps.onSlow(this, this.#waitingBytes);
+    this.#deps.onSlow(this, this.waitingBytes);
     this.close(CLOSE.later, 'You read too slowly');
   }
 
   get #isOver(): boolean {
-    return this.#waitingBytes > this.#openingBytes + LIMITS.outboundBytes;
+    return this.waitingBytes > this.#openingBytes + LIMITS.outboundBytes;
   }
 
-  get #waitingBytes(): number {
+  /** What it has not taken yet. */
+  get waitingBytes(): number {
     return this.#tcp?.writableLength ?? 0;
   }
 
