@@ -220,6 +220,37 @@ export const RULES: RuleGroup[] = [
     },
   },
   {
+    title: 'Who is in a document, and stock Yjs providers',
+    rules: {
+      'DC-30':
+        'What a client says of itself by `doc:awareness` goes to everybody in the document, the sender too, if its clock is higher than what is known; all of one turn goes together. Anything else is ignored.',
+      'DC-31':
+        'A Yjs client id is spoken for by one connection. Entries about those of other users are ignored, not refused; a client that comes back is spoken for by the new connection of the same user, and the end of the old one does not end it.',
+      'DC-32': `A client is gone when it says so, when its connection ends, or when it has said nothing for ${seconds(LIMITS.awarenessTimeoutMs)}.`,
+      'DC-33': `All states of a document together have at most ${kib(LIMITS.awarenessBytes)}; one connection speaks for at most ${LIMITS.awarenessClientsPerConnection} clients of a document.`,
+      'DC-34':
+        'What is no awareness update is `invalid`; an entry whose state is no JSON object, or is nested too deep, is left out. Everything that goes out stock clients can read.',
+      'DC-35': 'All servers know the same clients, also those who were there before a document was opened on a server.',
+      'DC-36':
+        'Who opens a document, by whichever transport, is told who is there. Awareness is the first that a slow reader misses; the newest states follow when it has caught up.',
+      'DC-40': `A ticket of \`doc:ticket\` is good for one user, session and file on every server. It is to be used within ${LIMITS.ticketFirstUseMs / 1_000} s, and serves from then on for as long as session and access last.`,
+      'DC-41':
+        "Stock y-websocket providers, as they are, work on `/yjs/<fileId>?token=<access token or ticket>`, beside all others on the same document, with what was written offline. Connections to other paths that are no HTTP are ended.",
+      'DC-42':
+        'An opening is everything there is as updates, then an empty SyncStep2, and a SyncStep1 for those who may write: who calls itself synced has all of it.',
+      'DC-43': `The upgrade is always accepted; 4401 (token), 4403 (origin, access, a change that is refused), 4404 (no such document) and 4413 (too large) are final, 1013 is to be tried later. Origins and the connections of one address are counted as on Socket.IO; a user has at most ${LIMITS.connectionsPerUser}.`,
+      'DC-44':
+        'A connection ends with its session, its access token, its access or its document: at once, on every server.',
+      'DC-45':
+        'Who may only read gets everything; their changes are answered with `permissionDenied`, and the connection stays. When they may write, what they have is asked for.',
+      'DC-46':
+        'What is not understood is ignored. A change that is refused ends its connection and reaches neither log nor others. Who sends more than allowed is read more slowly, and loses nothing.',
+      'DC-47': `For a connection that is not read at most ${mib(LIMITS.outboundBytes)} waits besides its opening; then it is closed with 1013.`,
+      'DC-48': `A silent cut is seen within ${seconds(LIMITS.pingIntervalMs + LIMITS.pingTimeoutMs + 1_000)}; a connection hears something at least every ${seconds(LIMITS.yjsQuietMs)}.`,
+      'DC-49': 'A server that stops closes these connections with 1013, spread over some seconds.',
+    },
+  },
+  {
     title: 'Presence',
     rules: {
       'PS-1':
