@@ -63,11 +63,7 @@ export interface PlainClient {
 const SYNC_KINDS = ['step1', 'step2', 'update'] as const;
 
 /** A WebSocket that speaks the protocol word for word. Resolves when the connection is open. */
-export async function openPlain(
-  url: string,
-  path: string,
-  headers: Record<string, string> = {},
-): Promise<PlainClient> {
+export async function openPlain(url: string, path: string, headers: Record<string, string> = {}): Promise<PlainClient> {
   const ws = new WebSocket(`${url.replace(/^http/, 'ws')}${path}`, { headers });
   onTestFinished(() => ws.terminate());
   const heard: HeardMessage[] = [];

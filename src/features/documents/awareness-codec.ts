@@ -1,11 +1,5 @@
 /** Awareness as y-protocols writes it, and as nodes tell it each other. What is read here may come from anybody. */
-import {
-  createDecoder,
-  readVarString,
-  readVarUint,
-  readVarUint8Array,
-  type Decoder as Bytes,
-} from 'lib0/decoding';
+import { createDecoder, readVarString, readVarUint, readVarUint8Array, type Decoder as Bytes } from 'lib0/decoding';
 import { createEncoder, toUint8Array, writeVarString, writeVarUint, writeVarUint8Array } from 'lib0/encoding';
 import { checkShape, Fault, LIMITS } from '../../protocol/index.ts';
 

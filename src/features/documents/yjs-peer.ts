@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket as TcpSocket } from 'node:net';
 import type { WebSocket } from 'ws';
-import { Fault, LIMITS, toFault, type Origin } from '../../protocol/index.ts';
+import { Fault, LIMITS, toFault, type FaultCode, type Origin } from '../../protocol/index.ts';
 import type { Awareness } from './awareness.ts';
 import {
   awarenessFrame,
@@ -172,7 +172,7 @@ export class YjsPeer {
   refuse(error: unknown): void {
     const fault = toFault(error);
     if (fault.code === 'internal') this.#bug(error);
-    this.close(closeCodeOf(fault), fault.message);
+    this.close(CODES[fault.code] ?? CLOSE.later, fault.message);
   }
 
   /** Ends it now, whatever waits. */
@@ -281,6 +281,7 @@ export class YjsPeer {
         this.#sendPresent();
         return 0;
       case 'other':
+      default:
         return 0;
     }
   }
@@ -477,20 +478,12 @@ export class YjsPeer {
 }
 
 /** What a client library should make of it: whether coming back can help. */
-function closeCodeOf({ code }: Fault): CloseCode {
-  switch (code) {
-    case 'unauthenticated':
-      return CLOSE.unauthenticated;
-    case 'not_found':
-    case 'unsupported':
-      return CLOSE.notFound;
-    case 'too_large':
-    case 'quota_exceeded':
-      return CLOSE.tooLarge;
-    case 'forbidden':
-    case 'invalid':
-      return CLOSE.forbidden;
-    default:
-      return CLOSE.later;
-  }
-}
+const CODES: Partial<Record<FaultCode, CloseCode>> = {
+  unauthenticated: CLOSE.unauthenticated,
+  not_found: CLOSE.notFound,
+  unsupported: CLOSE.notFound,
+  too_large: CLOSE.tooLarge,
+  quota_exceeded: CLOSE.tooLarge,
+  forbidden: CLOSE.forbidden,
+  invalid: CLOSE.forbidden,
+};

@@ -212,10 +212,9 @@ test('[DC-43] one address has a bounded number of connections', async () => {
 test('[DC-43] a ticket lets in again and again while its session lasts', async () => {
   const world = await openWorld('Hello');
   const [userId, sessionId] = [newId(), newId()];
-  const { ticket, expiresInSeconds } = await world.node.feature.handlers['doc:ticket'](
-    { fileId: world.fileId },
-    { session: { userId, sessionId, expiresAtMs: 0 } } as never,
-  );
+  const { ticket, expiresInSeconds } = await world.node.feature.handlers['doc:ticket']({ fileId: world.fileId }, {
+    session: { userId, sessionId, expiresAtMs: 0 },
+  } as never);
   expect(expiresInSeconds).toBe(600);
   const client = openStock(world.url, world.fileId, ticket);
   await synced(client);
@@ -312,7 +311,17 @@ test('[DC-46] words that mean nothing are ignored, and those after them understo
   const world = await openWorld();
   const client = await opened(await openPlain(world.url, path(world.fileId)));
   client.ws.send('text');
-  for (const bytes of [[], [9], [0], [0, 9], [0, 2], [0, 2, 200], [0, 0, 0xff, 0xff, 0xff, 0xff, 0xff], [1], [1, 3, 9, 9, 9]]) {
+  for (const bytes of [
+    [],
+    [9],
+    [0],
+    [0, 9],
+    [0, 2],
+    [0, 2, 200],
+    [0, 0, 0xff, 0xff, 0xff, 0xff, 0xff],
+    [1],
+    [1, 3, 9, 9, 9],
+  ]) {
     client.ws.send(new Uint8Array(bytes));
   }
   client.send('step2', insertion('here'));
