@@ -235,7 +235,7 @@ export const RULES: RuleGroup[] = [
         'Who opens a document, by whichever transport, is told who is there. Awareness is the first that a slow reader misses; the newest states follow when it has caught up.',
       'DC-40': `A ticket of \`doc:ticket\` is good for one user, session and file on every server. It is to be used within ${LIMITS.ticketFirstUseMs / 1_000} s, and serves from then on for as long as session and access last.`,
       'DC-41':
-        "Stock y-websocket providers, as they are, work on `/yjs/<fileId>?token=<access token or ticket>`, beside all others on the same document, with what was written offline. Connections to other paths that are no HTTP are ended.",
+        'Stock y-websocket providers, as they are, work on `/yjs/<fileId>?token=<access token or ticket>`, beside all others on the same document, with what was written offline. Connections to other paths that are no HTTP are ended.',
       'DC-42':
         'An opening is everything there is as updates, then an empty SyncStep2, and a SyncStep1 for those who may write: who calls itself synced has all of it.',
       'DC-43': `The upgrade is always accepted; 4401 (token), 4403 (origin, access, a change that is refused), 4404 (no such document) and 4413 (too large) are final, 1013 is to be tried later. Origins and the connections of one address are counted as on Socket.IO; a user has at most ${LIMITS.connectionsPerUser}.`,
