@@ -7,6 +7,7 @@ import * as Y from 'yjs';
 import { createCluster, type Bus } from '../../src/cluster/index.ts';
 import type { Access } from '../../src/features/documents/contract.ts';
 import { createDocumentParts, type DocumentParts } from '../../src/features/documents/index.ts';
+import type { Yjs } from '../../src/features/documents/yjs.ts';
 import { Admission } from '../../src/gateway/admission.ts';
 import { routeUpgrades } from '../../src/gateway/upgrades.ts';
 import { createMetrics } from '../../src/observability/index.ts';
@@ -22,6 +23,7 @@ import { silentLog as log } from './log.ts';
 export interface DocumentNode extends DocumentParts {
   gateway: TestGateway;
   bus: Bus;
+  yjs: Yjs;
   bugs: unknown[];
   /** Who is out there as seen by `/yjs`: tokens are `<userId>/<sessionId>` and, where they end, `/<milliseconds>`. */
   doors: TestDoors;
@@ -126,9 +128,11 @@ export async function openDocumentWorld(count = 1): Promise<DocumentWorld> {
       log,
       now: () => Date.now() + doors.aheadMs,
     });
-    routeUpgrades(gateway.http, [parts.feature.yjs], (error) => bugs.push(error));
+    const { yjs } = parts.feature;
+    if (!yjs) throw new Error('Its doors are given');
+    routeUpgrades(gateway.http, [yjs.upgrade], (error) => bugs.push(error));
     await ensureIndexes(connection);
-    nodes.push({ ...parts, gateway, bus, bugs, doors, saved });
+    nodes.push({ ...parts, yjs, gateway, bus, bugs, doors, saved });
     ends.unshift(
       () => parts.feature.close(),
       async () => gateway[Symbol.asyncDispose](),

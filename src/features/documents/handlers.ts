@@ -1,4 +1,4 @@
-import { connectionOf, LIMITS, type Handlers } from '../../protocol/index.ts';
+import { connectionOf, Fault, LIMITS, type Handlers } from '../../protocol/index.ts';
 import type { Awareness } from './awareness.ts';
 import type { documentsContract } from './contract.ts';
 import type { FileAccess } from './documents.ts';
@@ -8,7 +8,8 @@ import type { Tickets } from './tickets.ts';
 export interface HandlersDeps {
   sockets: SocketPeers;
   awareness: Awareness;
-  tickets: Tickets;
+  /** Absent where nobody comes in by `/yjs`. */
+  tickets: Tickets | undefined;
   access: FileAccess;
   now: () => number;
 }
@@ -41,6 +42,7 @@ export function createHandlers(deps: HandlersDeps): Handlers<typeof documentsCon
     },
 
     async 'doc:ticket'({ fileId }, { session: { userId, sessionId } }) {
+      if (!tickets) throw new Fault('unsupported', 'Stock Yjs providers are not served here');
       await access(fileId, userId);
       const ticket = tickets.sign({ fileId, userId, sessionId });
       return { ticket, expiresInSeconds: LIMITS.ticketFirstUseMs / 1_000 };

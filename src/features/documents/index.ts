@@ -1,6 +1,6 @@
 /** Text files that many people edit at once, by Yjs. Their text is stored here and nowhere else. */
+import { randomUUID } from 'node:crypto';
 import type { Connection } from 'mongoose';
-import type { Clock } from '../../cluster/clock.ts';
 import type { Bus, Leases } from '../../cluster/index.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Handlers, Rooms } from '../../protocol/index.ts';
@@ -9,17 +9,14 @@ import { Awareness } from './awareness.ts';
 import { CONTENT } from './check-update.ts';
 import { Compaction } from './compaction.ts';
 import type { documentsContract, documentsEvents } from './contract.ts';
-import { Documents, type FileAccess } from './documents.ts';
+import { Documents, type FileAccess, type Peer, type PeerRequest } from './documents.ts';
 import { createHandlers } from './handlers.ts';
 import { createDocumentModels, type DocumentModels } from './model.ts';
 import { OpenDocuments } from './open-documents.ts';
 import { SavedNotices } from './saved-notices.ts';
 import { SocketPeers } from './socket-peers.ts';
-import { createTicketModel } from './ticket-model.ts';
-import { createTickets } from './tickets.ts';
 import { UpdateLog } from './update-log.ts';
-import { createYjsUpgrade, type YjsUpgrade, type YjsUpgradeDeps } from './upgrade.ts';
-import { YjsEndpoint, type YjsEndpointDeps } from './yjs-endpoint.ts';
+import { createYjs, type Yjs, type YjsDoors } from './yjs.ts';
 
 export type { FileAccess } from './documents.ts';
 
@@ -38,19 +35,14 @@ export interface DocumentPort {
 export interface DocumentsFeature extends DocumentPort {
   handlers: Handlers<typeof documentsContract>;
   disconnected(connection: { id: string }): void;
-  /** The way in of stock Yjs providers. */
-  yjs: YjsUpgrade;
-  /** Lets stock Yjs providers go, who come back elsewhere. Resolves when they have gone. */
-  drain(): Promise<void>;
+  /** The way in of stock Yjs providers, where it is open. */
+  yjs: Yjs | undefined;
   /** Positions are compared with the log now: something may not have been heard of. */
   compare(): Promise<void>;
   /** Updates that wait for their durable write. */
   queuedUpdates(): number;
   /** Documents in memory. */
   openDocuments(): number;
-  /** Connections of stock Yjs providers, and what is kept for those who have not taken it. */
-  yjsConnections(): number;
-  yjsOutboundBytes(): number;
   close(): Promise<void>;
 }
 
@@ -59,9 +51,10 @@ export interface DocumentsFeatureDeps {
   rooms: Rooms<typeof documentsEvents>;
   bus: Pick<Bus, 'onReady' | 'subscribe'>;
   leases: Leases;
-  nodeId: string;
+  /** This node among the others. */
+  nodeId?: string;
   /** Called with a node that has died. Returns how to stop. */
-  onNodeDeath: (listener: (nodeId: string) => void) => () => void;
+  onNodeDeath?: (listener: (nodeId: string) => void) => () => void;
   blobs: Blobs;
   /** Who may do what with a file. */
   access: FileAccess;
@@ -73,22 +66,11 @@ export interface DocumentsFeatureDeps {
   onRemoved: (listener: (fileIds: readonly string[]) => void) => () => void;
   /** A text has been stored anew; at most once per 2 s and file. */
   saved: (fileId: string, change: { userId: string | undefined; sizeBytes: number }) => Promise<void>;
-  yjs: YjsDoors;
+  /** Who comes in by `/yjs`: nobody, if not given. */
+  yjs?: YjsDoors;
   onBug: (error: unknown, fields: Record<string, unknown>) => void;
   log: Log;
   now: () => number;
-}
-
-/** Who comes in by `/yjs`, and by what. */
-export interface YjsDoors
-  extends
-    Pick<YjsEndpointDeps, 'authenticate' | 'isLive' | 'limit' | 'maxPerUser' | 'onSlow'>,
-    Pick<YjsUpgradeDeps, 'admit'> {
-  /** Signs tickets. */
-  secret: string;
-  /** No session lasts longer. */
-  sessionDays: number;
-  clock?: Clock;
 }
 
 /** The feature and what it is made of, for those who serve documents by other ways. */
@@ -119,20 +101,11 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     log,
   });
   const documents: Documents = new Documents({ models, open, updates, blobs, access: deps.access, log });
-  const { admit, secret, sessionDays, ...doors } = deps.yjs;
-  const { nodeId, onNodeDeath } = deps;
-  const awareness = new Awareness({ rooms, nodeId, onNodeDeath, ...(doors.clock ? { clock: doors.clock } : {}) });
+  const { nodeId = randomUUID(), onNodeDeath = () => () => {} } = deps;
+  const awareness = new Awareness({ rooms, nodeId, onNodeDeath });
   const sockets = new SocketPeers({ documents, awareness, rooms });
-  const tickets = createTickets({ model: createTicketModel(connection), secret, sessionDays, now });
-  const endpoint = new YjsEndpoint({
-    ...doors,
-    openPeer: (request) => documents.openPeer(request),
-    awareness,
-    tickets,
-    bus,
-    onBug,
-    now,
-  });
+  const openPeer = (request: PeerRequest): Promise<Peer> => documents.openPeer(request);
+  const yjs = deps.yjs && createYjs(deps.yjs, { connection, openPeer, awareness, bus, onBug, now });
   const stops = [
     deps.onAccessChanged((change) => documents.accessChanged(change)),
     deps.onRemoved((fileIds) => documents.filesRemoved(fileIds)),
@@ -146,18 +119,15 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     text: (fileId) => documents.text(fileId),
     texts: (fileIds) => documents.texts(fileIds),
     remove: (fileIds) => documents.remove(fileIds),
-    handlers: createHandlers({ sockets, awareness, tickets, access: deps.access, now }),
+    handlers: createHandlers({ sockets, awareness, tickets: yjs?.tickets, access: deps.access, now }),
     disconnected: ({ id }) => sockets.disconnected(id),
-    yjs: createYjsUpgrade({ endpoint, admit, onBug: (error) => onBug(error, {}) }),
-    drain: () => endpoint.drain(),
+    yjs,
     compare: () => open.compare(),
     queuedUpdates: () => updates.queued,
     openDocuments: () => open.size,
-    yjsConnections: () => endpoint.size,
-    yjsOutboundBytes: () => endpoint.outboundBytes,
     async close() {
       for (const stop of stops) stop();
-      endpoint.close();
+      yjs?.close();
       awareness.close();
       await updates.drain();
       await saved.close();

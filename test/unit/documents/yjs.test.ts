@@ -244,7 +244,7 @@ test('[DC-44] a connection ends with its session at once, and the others stay', 
   here?.bus.publish(ALL_NODES, revoked(ended));
   for (const { closedFor } of clients) await expect.poll(() => closedFor).toEqual([4401]);
   expect(stays.provider.wsconnected).toBe(true);
-  expect(there?.feature.yjsConnections()).toBe(0);
+  expect(there?.yjs.size).toBe(0);
 });
 
 test('[DC-44] a connection by an access token ends with that', async () => {
@@ -456,9 +456,9 @@ test('[DC-36] awareness is the first to go where a reader is behind, and is made
   const moving = await opened(await openPlain(world.url, path(world.fileId)));
   const slow = await opened(await openPlain(world.url, path(world.fileId)));
   slow.ws.pause();
-  const { feature, doors } = world.node;
+  const { yjs, doors } = world.node;
   // More than half of what may wait, besides what the system takes.
-  while (feature.yjsOutboundBytes() < 0.6 * LIMITS.outboundBytes) {
+  while (yjs.outboundBytes < 0.6 * LIMITS.outboundBytes) {
     writer.text.delete(0, writer.text.length);
     writer.text.insert(0, 'x'.repeat(100_000));
     await writer.push();
@@ -475,7 +475,7 @@ test('[DC-36] awareness is the first to go where a reader is behind, and is made
     );
   await expect.poll(() => numbers(moving).at(-1)).toBe(states);
   slow.ws.resume();
-  await expect.poll(() => feature.yjsOutboundBytes()).toBe(0);
+  await expect.poll(() => yjs.outboundBytes).toBe(0);
   doors.clock.advance(1_000);
   await expect.poll(() => numbers(slow).at(-1)).toBe(states);
   expect(numbers(slow).length).toBeLessThan(10);
@@ -489,7 +489,7 @@ test('[DC-49] a server that stops lets everybody go, who come back elsewhere', a
   await synced(client);
   client.text.insert(0, 'Hello');
   await expect.poll(() => here.documents.text(world.fileId)).toBe('Hello');
-  const draining = here.feature.drain();
+  const draining = here.yjs.drain();
   const late = await openPlain(here.gateway.url, path(world.fileId));
   expect(await late.closed).toBe(1013);
   await draining;
