@@ -9,13 +9,14 @@ import { Awareness } from './awareness.ts';
 import { CONTENT } from './check-update.ts';
 import { Compaction } from './compaction.ts';
 import type { documentsContract, documentsEvents } from './contract.ts';
-import { Documents, type FileAccess, type Peer, type PeerRequest } from './documents.ts';
+import { Documents, type FileAccess } from './documents.ts';
 import { createHandlers } from './handlers.ts';
 import { createDocumentModels, type DocumentModels } from './model.ts';
 import { OpenDocuments } from './open-documents.ts';
 import { SavedNotices } from './saved-notices.ts';
 import { SocketPeers } from './socket-peers.ts';
 import { UpdateLog } from './update-log.ts';
+import type { OpenPeer } from './yjs-peer.ts';
 import { createYjs, type Yjs, type YjsDoors } from './yjs.ts';
 
 export type { FileAccess } from './documents.ts';
@@ -104,7 +105,7 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
   const { nodeId = randomUUID(), onNodeDeath = () => () => {} } = deps;
   const awareness = new Awareness({ rooms, nodeId, onNodeDeath });
   const sockets = new SocketPeers({ documents, awareness, rooms });
-  const openPeer = (request: PeerRequest): Promise<Peer> => documents.openPeer(request);
+  const openPeer: OpenPeer = (request) => documents.openPeer(request);
   const yjs = deps.yjs && createYjs(deps.yjs, { connection, openPeer, awareness, bus, onBug, now });
   const stops = [
     deps.onAccessChanged((change) => documents.accessChanged(change)),
