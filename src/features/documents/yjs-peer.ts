@@ -1,9 +1,8 @@
 /**
  * One connection of y-websocket's kind on one document. What it says is dealt with in order, and no faster than it can
- * be made durable: meanwhile the connection is not read. What it does not read waits up to a limit.
+ * be made durable: meanwhile the connection is not read.
  */
 import { randomUUID } from 'node:crypto';
-import type { Socket as TcpSocket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { Fault, LIMITS, toFault, type FaultCode, type Origin } from '../../protocol/index.ts';
 import type { Awareness } from './awareness.ts';
@@ -11,13 +10,12 @@ import {
   awarenessFrame,
   deniedFrame,
   isEmptyUpdate,
-  openingFrame,
-  QUIET_FRAME,
   readMessage,
   step1Frame,
   SYNCED_FRAME,
   updateFrame,
 } from './yjs-messages.ts';
+import { YjsOutlet } from './yjs-outlet.ts';
 
 /** Why a connection ends. Stock providers come back after any code that is not 44xx. */
 export const CLOSE = { unauthenticated: 4401, forbidden: 4403, notFound: 4404, tooLarge: 4413, later: 1013 } as const;
@@ -64,8 +62,6 @@ export interface YjsPeerDeps {
 }
 
 const OPEN = 1;
-/** Well before those who wait for a word give up. */
-const QUIET_MS = LIMITS.yjsQuietMs - 5_000;
 /** An update is taken in while no more than this waits for the log. */
 const UNDER_WAY_BYTES = LIMITS.packetBytes;
 
@@ -75,6 +71,7 @@ export class YjsPeer {
   readonly origin: Origin;
   readonly #ws: WebSocket;
   readonly #deps: YjsPeerDeps;
+  readonly #outlet: YjsOutlet;
   #session: PeerSession | undefined;
   #document: DocumentPeer | undefined;
   #access: 'write' | 'read' = 'read';
@@ -98,24 +95,24 @@ export class YjsPeer {
 
   #heardAtMs: number;
   #pingedAtMs: number;
-  #sentAtMs: number;
-  /** Of the opening, which is not counted as waiting … */
-  #openingBytes = 0;
-  /** … as long as it may take. Set only for a large one. */
-  #openingUntilMs = 0;
-  /** Awareness was left out, because too much waits. */
-  #missedAwareness = false;
 
   constructor(ws: WebSocket, deps: YjsPeerDeps) {
     this.#ws = ws;
     this.#deps = deps;
     this.fileId = deps.fileId;
     this.origin = deps.origin;
-    this.#heardAtMs = this.#pingedAtMs = this.#sentAtMs = deps.clock();
+    this.#heardAtMs = this.#pingedAtMs = deps.clock();
+    this.#outlet = new YjsOutlet(ws, {
+      clock: deps.clock,
+      everything: () => deps.awareness.everything(deps.fileId),
+      onSlow: (waitingBytes) => {
+        deps.onSlow(this, waitingBytes);
+        this.close(CLOSE.later, 'You read too slowly');
+      },
+    });
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#received(data, isBinary));
     ws.on('pong', () => {
-      // It was asked for after the opening.
-      this.#openingUntilMs = 0;
+      this.#outlet.answered();
       this.#heard();
     });
     // What follows is its end.
@@ -127,6 +124,11 @@ export class YjsPeer {
 
   get session(): PeerSession | undefined {
     return this.#session;
+  }
+
+  /** What it has not taken yet. */
+  get waitingBytes(): number {
+    return this.#outlet.waitingBytes;
   }
 
   get isOpen(): boolean {
@@ -149,11 +151,13 @@ export class YjsPeer {
     }
     this.#document = document;
     this.#access = document.access;
-    this.#sendOpening(document);
+    this.#outlet.open([...document.updates, ...(this.#early ?? [])]);
+    this.#early = undefined;
+    if (this.#access === 'write') this.#ask(document.stateVector);
     this.#deps.awareness.join(fileId, {
       connectionId: this.id,
       userId,
-      deliver: (update) => this.#deliverAwareness(update),
+      deliver: (update) => this.#outlet.sendAwareness(update),
     });
     this.#sendPresent();
     this.#heard();
@@ -165,7 +169,8 @@ export class YjsPeer {
     if (this.#closed) return;
     this.#end();
     this.#ws.resume();
-    this.#ws.close(code, reason.slice(0, 100));
+    // At most 123 bytes fit.
+    this.#ws.close(code, reason.slice(0, 120).replaceAll(/[^ -~]/g, '?'));
   }
 
   /** Ends it for a reason that came up. */
@@ -192,9 +197,8 @@ export class YjsPeer {
     }
     this.#work();
     if (this.#held && now - this.#askedAtMs > LIMITS.connectTimeoutMs) this.#letGo();
-    const isOpening = now < this.#openingUntilMs;
     // Pings stand behind the opening; and who is not read cannot be heard.
-    if (isOpening || this.#ws.isPaused) this.#heardAtMs = now;
+    if (this.#outlet.isOpening || this.#ws.isPaused) this.#heardAtMs = now;
     if (now - this.#heardAtMs >= LIMITS.pingIntervalMs + LIMITS.pingTimeoutMs) {
       this.terminate();
       return;
@@ -203,16 +207,7 @@ export class YjsPeer {
       this.#pingedAtMs = now;
       this.#ws.ping();
     }
-    if (this.#missedAwareness && this.waitingBytes < LIMITS.outboundBytes / 4) {
-      this.#missedAwareness = false;
-      const everything = this.#deps.awareness.everything(this.fileId);
-      if (everything) this.#send(awarenessFrame(everything));
-    }
-    if (now - this.#sentAtMs >= QUIET_MS) this.#send(QUIET_FRAME);
-    if (this.#openingBytes > 0 && !isOpening) {
-      this.#openingBytes = 0;
-      this.#measure();
-    }
+    this.#outlet.tick();
   }
 
   #received(data: Buffer, isBinary: boolean): void {
@@ -269,7 +264,7 @@ export class YjsPeer {
     switch (read.kind) {
       case 'step1':
         // Everything has been sent that was there when it came, and what came later follows by itself.
-        this.#send(SYNCED_FRAME);
+        this.#outlet.send(SYNCED_FRAME);
         return 0;
       case 'step2':
         return this.#takeUpdate(read.bytes, true);
@@ -292,7 +287,7 @@ export class YjsPeer {
       return 0;
     }
     if (this.#access === 'read') {
-      this.#send(deniedFrame('You may read this document, but not change it'));
+      this.#outlet.send(deniedFrame('You may read this document, but not change it'));
       return 0;
     }
     const waitMs = this.#limited();
@@ -334,7 +329,7 @@ export class YjsPeer {
   #updateFailed(error: unknown): void {
     if (this.#closed) return;
     const fault = toFault(error);
-    if (fault.code === 'forbidden' && this.#access === 'read') this.#send(deniedFrame(fault.message));
+    if (fault.code === 'forbidden' && this.#access === 'read') this.#outlet.send(deniedFrame(fault.message));
     else this.refuse(error);
   }
 
@@ -374,83 +369,22 @@ export class YjsPeer {
     this.#ask(this.#document.stateVector);
   }
 
-  #sendOpening({ updates, stateVector }: DocumentPeer): void {
-    const frames = [...updates, ...(this.#early ?? [])].map(openingFrame);
-    this.#early = undefined;
-    for (const frame of frames) {
-      this.#write(frame);
-      this.#openingBytes += frame.length;
-    }
-    if (this.#openingBytes > LIMITS.outboundLargeBytes) {
-      this.#openingUntilMs = this.#deps.clock() + LIMITS.outboundLargeMs;
-    }
-    this.#write(SYNCED_FRAME, () => {
-      this.#openingBytes = 0;
-    });
-    if (this.#access === 'write') this.#ask(stateVector);
-  }
-
   /** Asks what the other side has and the server has not. */
   #ask(stateVector: Uint8Array): void {
     this.#held ??= [];
     this.#heldBytes = 0;
     this.#askedAtMs = this.#deps.clock();
-    this.#send(step1Frame(stateVector));
+    this.#outlet.send(step1Frame(stateVector));
   }
 
   #sendPresent(): void {
     const present = this.#deps.awareness.present(this.fileId);
-    if (present) this.#send(awarenessFrame(present));
+    if (present) this.#outlet.send(awarenessFrame(present));
   }
 
   #deliver(update: Uint8Array): void {
     if (this.#early) this.#early.push(update);
-    else this.#send(updateFrame(update));
-  }
-
-  #deliverAwareness(update: Uint8Array): void {
-    if (this.#missedAwareness || this.waitingBytes > this.#openingBytes + LIMITS.outboundBytes / 2) {
-      this.#missedAwareness = true;
-      return;
-    }
-    this.#send(awarenessFrame(update));
-  }
-
-  #send(frame: Buffer): void {
-    if (!this.isOpen) return;
-    this.#write(frame);
-    this.#measure();
-  }
-
-  /** Frames are complete and nothing is compressed, so `ws` would only pass them on. */
-  #write(frame: Buffer, done?: () => void): void {
-    this.#sentAtMs = this.#deps.clock();
-    this.#tcp?.write(frame, done);
-  }
-
-  #measure(): void {
-    if (this.#isOver) setImmediate(() => this.#judge());
-  }
-
-  /** Given up if too much still waits once the system has taken what it can. */
-  #judge(): void {
-    if (this.#closed || !this.#isOver) return;
-    this.#deps.onSlow(this, this.waitingBytes);
-    this.close(CLOSE.later, 'You read too slowly');
-  }
-
-  get #isOver(): boolean {
-    return this.waitingBytes > this.#openingBytes + LIMITS.outboundBytes;
-  }
-
-  /** What it has not taken yet. */
-  get waitingBytes(): number {
-    return this.#tcp?.writableLength ?? 0;
-  }
-
-  /** Not public, as for Socket.IO's sockets: the only way past a copy for each. */
-  get #tcp(): TcpSocket | undefined {
-    return (this.#ws as unknown as { _socket?: TcpSocket | null })._socket ?? undefined;
+    else this.#outlet.send(updateFrame(update));
   }
 
   #heard(): void {
@@ -467,6 +401,7 @@ export class YjsPeer {
     this.#closed = true;
     clearTimeout(this.#wait);
     this.#inbox.length = 0;
+    this.#outlet.end();
     this.#early = undefined;
     this.#deps.awareness.leave(this.fileId, this.id);
     this.#document?.close();
