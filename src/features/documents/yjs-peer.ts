@@ -293,7 +293,7 @@ export class YjsPeer {
     const waitMs = this.#limited();
     if (waitMs > 0) return waitMs;
     // A copy: what came in with it in one read would be kept as long.
-    const update = bytes.slice();
+    const update = new Uint8Array(bytes);
     if (isAnswer) this.#held = undefined;
     if (this.#held && this.#heldBytes + update.length <= LIMITS.packetBytes) {
       this.#held.push(update);
