@@ -7,12 +7,13 @@ import type { Blobs } from '../../storage/blobs/index.ts';
 import { CONTENT } from './check-update.ts';
 import { Compaction } from './compaction.ts';
 import type { documentsContract, documentsEvents } from './contract.ts';
-import { Documents, type FileAccess } from './documents.ts';
+import { assertSize, Documents, type FileAccess } from './documents.ts';
 import { createHandlers } from './handlers.ts';
 import { createDocumentModels, type DocumentModels } from './model.ts';
 import { OpenDocuments } from './open-documents.ts';
 import { SavedNotices } from './saved-notices.ts';
 import { SocketPeers } from './socket-peers.ts';
+import { splice, trimmed } from './text-splice.ts';
 import { UpdateLog } from './update-log.ts';
 
 export type { FileAccess } from './documents.ts';
@@ -25,6 +26,8 @@ export interface DocumentPort {
   text(fileId: string): Promise<string>;
   /** Of those that exist. */
   texts(fileIds: readonly string[]): Promise<Map<string, string>>;
+  /** An edit of the live text, never a replacement. Resolves when it is durable. `too_large` over 2 MiB. */
+  write(fileId: string, text: string, userId: string): Promise<{ sizeBytes: number }>;
   /** For good. Repeatable. */
   remove(fileIds: readonly string[]): Promise<void>;
 }
@@ -103,6 +106,11 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     create: (fileId, text, userId) => documents.create(fileId, text, userId),
     text: (fileId) => documents.text(fileId),
     texts: (fileIds) => documents.texts(fileIds),
+    async write(fileId, text, userId) {
+      assertSize(text);
+      await documents.change(fileId, userId, (live) => splice(live, trimmed(live.toJSON(), text)));
+      return { sizeBytes: Buffer.byteLength(text) };
+    },
     remove: (fileIds) => documents.remove(fileIds),
     handlers: createHandlers({ sockets, now }),
     disconnected: ({ id }) => sockets.disconnected(id),
