@@ -25,6 +25,7 @@ export const BACKUP_PLAN: DumpPlan = {
   ]),
   // Leases are in it: their fences stand in documents, and must go on above those.
   // A project that is read has its owner's membership.
-  first: [...CHAT_BACKUP.first, 'projects', 'projectMembers'],
+  // No file is ahead of its tree; what a change still needs (documents, texts that wait for theirs) is read after it.
+  first: [...CHAT_BACKUP.first, 'projects', 'projectMembers', 'files', 'filetrees'],
   orders: CHAT_BACKUP.orders,
 };

@@ -11,6 +11,8 @@ import { createAttachments } from './features/attachments/index.ts';
 import { createAuth, type OtpProviderOptions, type Outbox } from './features/auth/index.ts';
 import { createBlocks } from './features/blocks/index.ts';
 import { createChat } from './features/chat/index.ts';
+import { createDocuments, type DocumentsFeature } from './features/documents/index.ts';
+import { createFiles, type FileBlobs, type Files } from './features/files/index.ts';
 import { createKeys } from './features/keys/index.ts';
 import { createLifecycle } from './features/lifecycle/index.ts';
 import { createPresence } from './features/presence/index.ts';
@@ -22,7 +24,7 @@ import { createAvatars, createUsers } from './features/users/index.ts';
 import type { ConnectionHook } from './gateway/connection.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import type { AuditStore, Log, Metrics } from './observability/index.ts';
-import type { Handlers, UserContext } from './protocol/index.ts';
+import { Fault, type Handlers, type UserContext } from './protocol/index.ts';
 import type { RestDeps } from './rest/deps.ts';
 import type { Blobs } from './storage/blobs/index.ts';
 
@@ -57,7 +59,7 @@ export interface Features extends Required<Pick<RestDeps, 'authenticate' | 'avat
   /** Somebody does something. */
   active(userId: string): void;
   /** Come and go with every socket. */
-  present: readonly (ConnectionHook & Required<Pick<ConnectionHook, 'connected'>>)[];
+  present: readonly ConnectionHook[];
   /** Finishes what a server that was killed has left. */
   recover(): Promise<void>;
   /** Begins what goes on by itself. */
@@ -139,14 +141,16 @@ export function composeFeatures(parts: FeatureParts): Features {
   onEnd(() => chat.close());
   const forgetDeath = nodes.onDeath(() => {
     // It may have stored what it had no time to tell.
-    Promise.all([chat.recover(), chat.compare()]).catch((error: unknown) =>
+    Promise.all([chat.recover(), chat.compare(), documents.compare()]).catch((error: unknown) =>
       log.warn('what a dead node left could not be finished yet', { error }),
     );
   });
   onEnd(forgetDeath);
   // It stood still: others may have told it things that it did not hear.
   const forgetInterruption = nodes.onInterruption(() => {
-    chat.compare().catch((error: unknown) => log.warn('positions could not be compared', { error }));
+    Promise.all([chat.compare(), documents.compare()]).catch((error: unknown) =>
+      log.warn('positions could not be compared', { error }),
+    );
   });
   onEnd(forgetInterruption);
   const presence = createPresence({
@@ -170,12 +174,51 @@ export function composeFeatures(parts: FeatureParts): Features {
     secret: secrets.authPepper,
     existingUsers: (ids) => users.exists([...ids]),
     files: {
-      create: async () => {},
-      copy: async () => {},
+      create: (projectId, userId, texts) => files.write(projectId, userId, texts),
+      copy: (from, to, userId) => files.copyProject(from, to, userId),
     },
     templateFiles: async () => [],
   });
   onEnd(() => projects.close());
+  const files: Files = createFiles({
+    connection,
+    projects: { require: (projectId, userId, may) => projects.require(projectId, userId, may) },
+    ownerOf: (projectId) => projects.ownerOf(projectId),
+    projectsOf: (userId) => projects.ownedBy(userId),
+    documents: {
+      create: (fileId, text, userId) => documents.create(fileId, text, userId),
+      text: (fileId) => documents.text(fileId),
+      texts: (fileIds) => documents.texts(fileIds),
+      write: (fileId, text, userId) => documents.write(fileId, text, userId),
+      remove: (fileIds) => documents.remove(fileIds),
+    },
+    // Documents keep none yet, and nothing can be uploaded.
+    textVersions: async () => ({ items: [], next: null }),
+    blobs: noBlobs,
+    rooms,
+    bus,
+    nodes,
+    jobs,
+    audit,
+    log,
+    now,
+  });
+  onEnd(() => files.close());
+  const documents: DocumentsFeature = createDocuments({
+    connection,
+    rooms,
+    bus,
+    leases,
+    blobs,
+    access: (fileId, userId) => files.access(fileId, userId),
+    onAccessChanged: (listener) => projects.onAccessChanged(listener),
+    onRemoved: (listener) => files.onRemoved(listener),
+    saved: (fileId, change) => files.saved(fileId, change),
+    onBug: (error, fields) => log.error('a document broke', { ...fields, error }),
+    log,
+    now,
+  });
+  onEnd(() => documents.close());
   const keys = createKeys({
     connection,
     rooms,
@@ -246,7 +289,7 @@ export function composeFeatures(parts: FeatureParts): Features {
     chats: chat.upkeep,
     projects: projects.upkeep,
     chatParts: [(chatId) => ai.forgetChat(chatId), (chatId) => attachments.removeOfChat(chatId)],
-    projectParts: [],
+    projectParts: [(projectId) => files.removeOfProject(projectId)],
     userParts: [
       (userId) => blocks.forgetUser(userId),
       (userId) => keys.forgetUser(userId),
@@ -261,6 +304,10 @@ export function composeFeatures(parts: FeatureParts): Features {
   });
 
   metrics.gauge('append_queue', 'Messages that wait for their durable write', () => chat.queuedAppends());
+  metrics.gauge('update_queue', 'Updates of documents that wait for their durable write', () =>
+    documents.queuedUpdates(),
+  );
+  metrics.gauge('documents', 'Documents in memory', () => documents.openDocuments());
 
   return {
     handlers: {
@@ -271,6 +318,8 @@ export function composeFeatures(parts: FeatureParts): Features {
       ...chat.handlers({ runningStreams: (chatId) => ai.running(chatId) }),
       ...presence.handlers,
       ...projects.handlers,
+      ...files.handlers,
+      ...documents.handlers,
       ...keys.handlers,
       ...ai.handlers,
       ...push.handlers,
@@ -283,7 +332,7 @@ export function composeFeatures(parts: FeatureParts): Features {
     avatar: (userId) => avatars.find(userId),
     requireAdmin: (operation, context) => admin.requireAdmin(operation, context),
     active: (userId) => admin.active(userId),
-    present: [chat, presence, projects],
+    present: [chat, presence, projects, documents],
     async recover() {
       await chat.recover();
       await ai.recover();
@@ -291,6 +340,13 @@ export function composeFeatures(parts: FeatureParts): Features {
     start: () => admin.start(),
   };
 }
+
+const noBlobs: FileBlobs = {
+  address: () => Promise.reject(new Fault('unsupported', 'Blobs come later')),
+  versions: async () => ({ items: [], next: null }),
+  copy: () => Promise.reject(new Fault('unsupported', 'Blobs come later')),
+  remove: async () => {},
+};
 
 /** Whom operators of push services may turn to. Nothing of a person: whoever subscribes an address of theirs is told it. */
 function contactOf({ publicUrl }: Config): string {

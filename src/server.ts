@@ -226,7 +226,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       authenticate,
       hooks: [
         ...features.present.map((feature) => ({
-          connected: (connection: ConnectionRef) => feature.connected(connection).catch(rethrowExplained),
+          connected: async (connection: ConnectionRef) => feature.connected?.(connection).catch(rethrowExplained),
           disconnected: (connection: ConnectionRef, vanished: boolean) => feature.disconnected?.(connection, vanished),
         })),
         { connected: async ({ userId }) => features.active(userId) },

@@ -55,6 +55,8 @@ const CREATING: Record<CreatingOperation, true> = {
   'project:create': true,
   'project:duplicate': true,
   'project:invite': true,
+  'file:create': true,
+  'file:write-many': true,
 };
 
 /** Reading, or setting something to a stated value: twice is the same as once. */
@@ -89,6 +91,15 @@ const REPEATABLE: ReadonlySet<string> = new Set<OperationName>([
   'chat:star',
   'chat:archive',
   'chat:mute',
+  'file:list',
+  'file:tree',
+  'file:read',
+  'file:trash',
+  'file:search',
+  'file:history',
+  'file:set-language',
+  'doc:open',
+  'doc:close',
   'presence:set',
   'presence:get',
   'presence:watch',

@@ -6,6 +6,8 @@ import { aiContract, aiEvents } from './ai/contract.ts';
 import { authContract, authEvents } from './auth/contract.ts';
 import { blocksContract } from './blocks/contract.ts';
 import { chatContract, chatEvents } from './chat/contract.ts';
+import { documentsContract, documentsEvents } from './documents/contract.ts';
+import { filesContract, filesEvents } from './files/contract.ts';
 import { keysContract, keysEvents } from './keys/contract.ts';
 import { lifecycleContract } from './lifecycle/contract.ts';
 import { presenceContract, presenceEvents } from './presence/contract.ts';
@@ -44,6 +46,8 @@ export const contract = {
   ...chatContract,
   ...presenceContract,
   ...projectsContract,
+  ...filesContract,
+  ...documentsContract,
   ...keysContract,
   ...aiContract,
   ...pushContract,
@@ -56,6 +60,8 @@ export const events = {
   ...chatEvents,
   ...presenceEvents,
   ...projectsEvents,
+  ...filesEvents,
+  ...documentsEvents,
   ...keysEvents,
   ...aiEvents,
   ...adminEvents,

@@ -149,6 +149,19 @@ async function streamed(): Promise<void> {
   expect(names.at(-1)).toBe('finished');
 }
 
+async function newProject(): Promise<string> {
+  const made = await ok('POST', '/api/projects', { name: 'A project', template: 'empty' }, ada);
+  return (made as unknown as { data: { project: { id: string } } }).data.project.id;
+}
+
+async function newFile(): Promise<{ projectId: string; fileId: string }> {
+  const projectId = await newProject();
+  const file = { path: 'src/main.py', content: 'print(1)' };
+  const made = await ok('POST', `/api/projects/${projectId}/files`, file, ada);
+  expect(made).toMatchObject({ data: { file: { path: 'src/main.py', sizeBytes: 8 } } });
+  return { projectId, fileId: (made as unknown as { data: { file: { id: string } } }).data.file.id };
+}
+
 /** By section, then by the first words of the line's left side. */
 const LINES: Record<string, Record<string, () => Promise<void>>> = {
   'App builder (Claude)': {
@@ -174,6 +187,13 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
       expect(await ok('GET', '/api/chats?status=deleted', undefined, ada)).toMatchObject({ data: { items: [{ id }] } });
       expect(await ok('POST', `/api/chats/${id}/restore`, {}, ada)).toMatchObject({
         data: { chat: { status: 'active' } },
+      });
+    },
+    'POST /api/chat/upload-project-files': async () => {
+      const projectId = await newProject();
+      const files = [{ path: 'index.html', content: '<p>' }];
+      expect(await ok('POST', `/api/projects/${projectId}/files/write-many`, { files }, ada)).toMatchObject({
+        data: { files: [{ path: 'index.html', kind: 'text' }] },
       });
     },
     'GET /health': async () => {
@@ -223,6 +243,40 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
     },
     DATABASE_URL: variable('MONGODB_URI', 'mongodb://db/x', 'mongodbUri', 'mongodb://db/x'),
     CORS_ORIGINS: variable('ALLOWED_ORIGINS', 'https://a.example', 'allowedOrigins', ['https://a.example']),
+  },
+  'Cloud IDE': {
+    'GET /api/projects/:projectId/files': async () => {
+      const { projectId, fileId } = await newFile();
+      expect(await ok('GET', `/api/projects/${projectId}/files?limit=1`, undefined, ada)).toMatchObject({
+        data: { items: [{ id: fileId, path: 'src/main.py' }], next: null },
+      });
+      expect(await ok('GET', `/api/projects/${projectId}/tree`, undefined, ada)).toMatchObject({
+        data: { files: [{ id: fileId }], folders: ['src'] },
+      });
+    },
+    'GET /api/files/:fileId': async () => {
+      const { fileId } = await newFile();
+      expect(await ok('GET', `/api/files/${fileId}`, undefined, ada)).toMatchObject({
+        data: { file: { path: 'src/main.py', language: 'python' }, content: 'print(1)' },
+      });
+    },
+    'POST /api/files {': async () => void (await newFile()),
+    'PUT /api/files/:fileId': async () => {
+      const { fileId } = await newFile();
+      await ok('PUT', `/api/files/${fileId}`, { content: 'print(2)' }, ada);
+      await ok('PUT', `/api/files/${fileId}/language`, { language: 'ruby' }, ada);
+      await ok('POST', `/api/files/${fileId}/rename`, { newPath: 'main' }, ada);
+      expect(await ok('GET', `/api/files/${fileId}`, undefined, ada)).toMatchObject({
+        data: { file: { path: 'main', language: 'ruby' }, content: 'print(2)' },
+      });
+    },
+    'DELETE /api/files/:fileId': async () => {
+      const { fileId } = await newFile();
+      await ok('DELETE', `/api/files/${fileId}`, undefined, ada);
+      expect((await server.request('GET', `/api/files/${fileId}`, { as: ada })).status).toBe(404);
+      await ok('POST', `/api/files/${fileId}/restore`, {}, ada);
+      await ok('GET', `/api/files/${fileId}`, undefined, ada);
+    },
   },
   Messenger: {
     'POST /api/auth/send-otp': sendOtp,

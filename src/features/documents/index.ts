@@ -9,12 +9,13 @@ import { Awareness } from './awareness.ts';
 import { CONTENT } from './check-update.ts';
 import { Compaction } from './compaction.ts';
 import type { documentsContract, documentsEvents } from './contract.ts';
-import { Documents, type FileAccess } from './documents.ts';
+import { assertSize, Documents, type FileAccess } from './documents.ts';
 import { createHandlers } from './handlers.ts';
 import { createDocumentModels, type DocumentModels } from './model.ts';
 import { OpenDocuments } from './open-documents.ts';
 import { SavedNotices } from './saved-notices.ts';
 import { SocketPeers } from './socket-peers.ts';
+import { splice, trimmed } from './text-splice.ts';
 import { UpdateLog } from './update-log.ts';
 import type { OpenPeer } from './yjs-peer.ts';
 import { createYjs, type Yjs, type YjsDoors } from './yjs.ts';
@@ -29,6 +30,8 @@ export interface DocumentPort {
   text(fileId: string): Promise<string>;
   /** Of those that exist. */
   texts(fileIds: readonly string[]): Promise<Map<string, string>>;
+  /** An edit of the live text, never a replacement. Resolves when it is durable. `too_large` over 2 MiB. */
+  write(fileId: string, text: string, userId: string): Promise<{ sizeBytes: number }>;
   /** For good. Repeatable. */
   remove(fileIds: readonly string[]): Promise<void>;
 }
@@ -119,6 +122,11 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     create: (fileId, text, userId) => documents.create(fileId, text, userId),
     text: (fileId) => documents.text(fileId),
     texts: (fileIds) => documents.texts(fileIds),
+    async write(fileId, text, userId) {
+      assertSize(text);
+      await documents.change(fileId, userId, (live) => splice(live, trimmed(live.toJSON(), text)));
+      return { sizeBytes: Buffer.byteLength(text) };
+    },
     remove: (fileIds) => documents.remove(fileIds),
     handlers: createHandlers({ sockets, awareness, tickets: yjs?.tickets, access: deps.access, now }),
     disconnected: ({ id }) => sockets.disconnected(id),

@@ -6,23 +6,16 @@ import { Types, type mongo } from 'mongoose';
 import type { Log } from '../../observability/log.ts';
 import { Fault, LIMITS } from '../../protocol/index.ts';
 import { duplicateIndexOf } from '../../storage/group-commit.ts';
+import type { DocumentPort } from '../documents/index.ts';
 import type { FileModels, FileRecord, PendingChange, RowChange, TreeRecord } from './model.ts';
 import { keyOf } from './paths.ts';
 
 type ObjectId = Types.ObjectId;
 type Row<Op extends RowChange['op']> = Extract<RowChange, { op: Op }>;
 
-/** What documents do for files. */
-export interface DocumentTexts {
-  /** Repeatable: a document that exists stays as it is. */
-  create(fileId: string, text: string, userId: string): Promise<void>;
-  /** A diff into the live document; resolves when durable. */
-  write(fileId: string, text: string, userId: string): Promise<{ sizeBytes: number }>;
-}
-
 export interface ChangeFollowerDeps {
   models: FileModels;
-  documents: DocumentTexts;
+  documents: Pick<DocumentPort, 'create' | 'write'>;
   /** What has become of the files, to be told. `oldPaths` has those that were moved. */
   onChanged: (change: FollowedChange) => void;
   log: Log;

@@ -221,8 +221,16 @@ export class FileChanges {
   }
 }
 
-/** Rejects with `too_large` what cannot be a document. */
+/** Halves of surrogate pairs, which are no text and cannot be stored. */
+const ILL_FORMED = /\p{Surrogate}/u;
+
+/** Rejects with `too_large` or `invalid` what cannot be a document. */
 export function sizeOfText({ path, content }: { path?: string; content: string }): number {
+  if (ILL_FORMED.test(content)) {
+    throw new Fault('invalid', 'The text has halves of surrogate pairs', {
+      detail: [{ path: 'content', message: 'must be well-formed Unicode' }],
+    });
+  }
   const sizeBytes = utf8Length(content, 0);
   if (sizeBytes <= LIMITS.documentTextBytes) return sizeBytes;
   const which = path === undefined ? 'A text' : `The text of ${path}`;

@@ -2,6 +2,7 @@
 import { Types } from 'mongoose';
 import type { Audit } from '../../observability/audit.ts';
 import { Fault, type Handlers } from '../../protocol/index.ts';
+import type { DocumentPort } from '../documents/index.ts';
 import type { Announcer } from './announcer.ts';
 import { chargeOf } from './change-follower.ts';
 import { found, requireText, sizeOfText, type Changed, type FileChanges } from './file-changes.ts';
@@ -25,11 +26,9 @@ export interface FileHandlersDeps {
   quota: Quota;
   announcer: Announcer;
   audit: Audit;
-  documents: {
-    text(fileId: string): Promise<string>;
-    write(fileId: string, text: string, userId: string): Promise<{ sizeBytes: number }>;
-    versions(fileId: string, page: Page): Promise<HistoryPage>;
-  };
+  documents: Pick<DocumentPort, 'text' | 'write'>;
+  /** What documents keep of a text's past. */
+  textVersions: (fileId: string, page: Page) => Promise<HistoryPage>;
   blobs: {
     /** Where a blob can be read for a while, without a token. */
     address(file: FileRecord): Promise<{ url: string; urlExpiresAt: string }>;
@@ -124,7 +123,8 @@ export function createFileHandlers(deps: FileHandlersDeps): Handlers<typeof file
 
     async 'file:history'({ fileId, ...page }, { session: { userId } }) {
       const { file } = await access.byId(fileId, userId, 'read');
-      return file.kind === 'text' ? documents.versions(fileId, page) : blobs.versions(file, page);
+      if (file.kind === 'blob') return blobs.versions(file, page);
+      return deps.textVersions(fileId, page);
     },
   };
 

@@ -5,6 +5,7 @@ import type { Bus, DatabaseNodes, Jobs } from '../../cluster/index.ts';
 import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
 import { Fault, type Handlers, type Rooms } from '../../protocol/index.ts';
+import type { DocumentPort } from '../documents/index.ts';
 import { Announcer } from './announcer.ts';
 import { chargeOf, ChangeFollower } from './change-follower.ts';
 import type { filesContract, filesEvents } from './contract.ts';
@@ -33,19 +34,6 @@ export interface FilePort {
   saved(fileId: string, change: { userId: string | undefined; sizeBytes: number }): Promise<void>;
 }
 
-/** What files need of documents. */
-export interface FileTexts {
-  /** Repeatable: a document that exists stays as it is. */
-  create(fileId: string, text: string, userId: string): Promise<void>;
-  text(fileId: string): Promise<string>;
-  texts(fileIds: readonly string[]): Promise<Map<string, string>>;
-  /** A diff into the live document. Resolves when durable. */
-  write(fileId: string, text: string, userId: string): Promise<{ sizeBytes: number }>;
-  versions: FileHandlersDeps['documents']['versions'];
-  /** For good. Repeatable. */
-  remove(fileIds: readonly string[]): Promise<void>;
-}
-
 /** What files need of blobs. */
 export type FileBlobs = FileHandlersDeps['blobs'] & {
   /** Gives a new file the present content of another. */
@@ -57,7 +45,8 @@ export type FileBlobs = FileHandlersDeps['blobs'] & {
 export interface FilesDeps extends Pick<QuotaDeps, 'ownerOf' | 'projectsOf'> {
   connection: Connection;
   projects: ProjectAccess;
-  documents: FileTexts;
+  documents: DocumentPort;
+  textVersions: FileHandlersDeps['textVersions'];
   blobs: FileBlobs;
   rooms: Rooms<typeof filesEvents>;
   bus: Bus;
@@ -126,6 +115,7 @@ export function createFiles(deps: FilesDeps): Files {
       announcer,
       audit,
       documents,
+      textVersions: deps.textVersions,
       blobs,
       now,
     }),

@@ -58,4 +58,5 @@ export const isOneFile = ({ fileId, projectId, path }: FileOrPath): boolean =>
 export const oneFile = { error: 'Give fileId, or projectId and path' };
 
 /** Operations on one file keep their order, and those on its document with them. */
-export const fileKey = ({ fileId, projectId }: FileOrPath): string => fileId ?? projectId ?? '';
+export const fileKey = ({ fileId, projectId }: FileOrPath): string =>
+  fileId === undefined ? `project:${projectId}` : `doc:${fileId}`;

@@ -4,7 +4,7 @@ import type { Bus, Clock } from '../../cluster/index.ts';
 import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
 import { LIMITS, type Handlers, type Rooms } from '../../protocol/index.ts';
-import { Access, type Grant, type May } from './access.ts';
+import { Access, notFound, type Grant, type May } from './access.ts';
 import { AccessChanges, type AccessListener } from './access-changes.ts';
 import type { projectsContract, projectsEvents } from './contract.ts';
 import { createProjectHandlers } from './handlers.ts';
@@ -12,7 +12,7 @@ import { Invites } from './invites.ts';
 import { LiveRooms } from './live-rooms.ts';
 import { MemberChanges } from './member-changes.ts';
 import { Members } from './members.ts';
-import { createProjectModels } from './model.ts';
+import { createProjectModels, type ProjectRecord } from './model.ts';
 import { ProjectChanges } from './project-changes.ts';
 import { ProjectMakers, type NewFile, type ProjectFiles } from './project-makers.ts';
 import type { TemplateName } from './shapes.ts';
@@ -45,6 +45,10 @@ export interface ProjectsFeature extends ProjectPort {
   upkeep: ProjectUpkeep;
   /** Ids of the members of a project, the owner among them; of a deleted one too. */
   memberIds(projectId: string): Promise<string[]>;
+  /** Of a project that is new, or deleted, too. Rejects with `not_found`. */
+  ownerOf(projectId: string): Promise<string>;
+  /** Ids of the projects that the user owns, deleted ones that are still kept among them. */
+  ownedBy(userId: string): Promise<string[]>;
   /** Lets a new socket into its user's projects; resolves when nothing in them can be missed. */
   connected(connection: { id: string; userId: string }): Promise<void>;
   close(): Promise<void>;
@@ -64,6 +68,8 @@ export interface ProjectsDeps {
   files: ProjectFiles;
   templateFiles: (template: TemplateName) => Promise<readonly NewFile[]>;
 }
+
+type Owned = Pick<ProjectRecord, '_id' | 'ownerId'>;
 
 export function createProjects(deps: ProjectsDeps): ProjectsFeature {
   const { connection, rooms, audit, now } = deps;
@@ -96,6 +102,17 @@ export function createProjects(deps: ProjectsDeps): ProjectsFeature {
     require: (projectId, userId, may) => access.require(projectId, userId, may),
     onAccessChanged: (listener) => changes.onChange(listener),
     memberIds: (projectId) => members.userIds(new Types.ObjectId(projectId)),
+    async ownerOf(projectId) {
+      const _id = new Types.ObjectId(projectId);
+      const project = await models.projects.collection.findOne<Owned>({ _id }, { projection: { ownerId: 1 } });
+      if (!project) throw notFound();
+      return project.ownerId.toHexString();
+    },
+    async ownedBy(userId) {
+      const ownerId = new Types.ObjectId(userId);
+      const owned = await models.projects.collection.find<Owned>({ ownerId }, { projection: { ownerId: 1 } }).toArray();
+      return owned.map(({ _id }) => _id.toHexString());
+    },
     connected: (socket) => live.connected(socket),
     close: () => changes.close(),
   };

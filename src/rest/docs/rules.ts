@@ -415,8 +415,36 @@ export const RULES: RuleGroup[] = [
       'FL-3':
         'A place holds one file. What is in the way is a `conflict`: a file, a folder, a file where a folder is needed, or a folder that is written otherwise.',
       'FL-4': 'A file is in the language that its path suggests, unless somebody has said another.',
+      'FL-5': 'A file is made once for each `clientId`, however often it is asked for; its text is there when it is.',
+      'FL-6': `A text has at most ${mib(LIMITS.documentTextBytes)}; a longer one is \`too_large\`, and is uploaded as a blob. What a socket does not take (over ${mib(LIMITS.fileSocketBytes)}) is \`too_large\` naming the HTTP route that does.`,
+      'FL-7':
+        'A list has the files in the order of their paths, in which case does not count; with `under`, those in a folder at whatever depth.',
+      'FL-8':
+        'The tree is that of one moment: what changes together has changed all or not at all, whoever reads and on whatever server.',
+      'FL-9':
+        'A file is read by its id, or by its project and its path exactly as it is written. A deleted one is `not_found`.',
+      'FL-10':
+        'A new text changes what differs in the live document. It is durable when it is answered, and is told as `file:changed` once it is saved.',
+      'FL-11':
+        'Many files are written all or not at all: when one is refused, nothing has changed. A repetition with the same `clientId` has the first outcome and undoes nothing that was written since.',
+      'FL-12': 'A file that moves keeps its id, its text and whoever has it open.',
+      'FL-13':
+        'A folder moves with everything in it. A folder that is there is not merged into, and none moves into itself.',
+      'FL-14':
+        'A deleted file is gone for everybody at once, and closed where it is open. Deleting it again changes nothing.',
+      'FL-15': `For ${LIMITS.restoreDays} days a deleted file can be restored with its text and versions, and what was deleted together can be restored together. A place taken meanwhile is a \`conflict\`.`,
+      'FL-16': 'After that it goes with everything that belongs to it.',
+      'FL-17': 'What happens to files is told to all members, on whatever server they are.',
+      'FL-18': `A change of more than ${LIMITS.fileEventsPerChange} files is told in one \`file:tree-changed\`.`,
+      'FL-19':
+        'Whoever may read a project reads its files, and its owner and editors change them. Everybody else is told `not_found`.',
+      'FL-20':
+        'Changes of one project are done one after another. One that was decided is finished whatever happens, before anybody sees a part of it.',
+      'FL-22': `A project has at most ${LIMITS.filesPerProject.toLocaleString('en-US')} files; more are \`quota_exceeded\`.`,
+      'FL-23': `All files of the projects that a user owns, deleted ones among them, have at most ${mib(LIMITS.storageQuotaBytes)} together; more is \`quota_exceeded\`, whoever adds it.`,
       'FL-30':
         'A search finds a literal text, with line and column from 1 and the line around it; case counts only if asked for.',
+      'FL-31': `A search reads at most ${mib(LIMITS.fileSearchBytes)} of text for at most ${seconds(LIMITS.fileSearchMs)}, and says when there may be more. It holds up nobody.`,
     },
   },
   {
