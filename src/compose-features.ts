@@ -23,6 +23,7 @@ import type { MediaInspector } from './features/uploads/index.ts';
 import { createAvatars, createUsers } from './features/users/index.ts';
 import type { ConnectionHook } from './gateway/connection.ts';
 import type { Gateway } from './gateway/gateway.ts';
+import type { UpgradeRoute } from './gateway/upgrades.ts';
 import type { AuditStore, Log, Metrics } from './observability/index.ts';
 import { Fault, type Handlers, type UserContext } from './protocol/index.ts';
 import type { RestDeps } from './rest/deps.ts';
@@ -39,7 +40,7 @@ export interface FeatureParts {
   jobs: Jobs;
   blobs: Blobs;
   inspector: MediaInspector;
-  gateway: Pick<Gateway<AtelierEvents>, 'rooms' | 'connectionCount'>;
+  gateway: Pick<Gateway<AtelierEvents>, 'rooms' | 'admission' | 'connectionCount'>;
   metrics: Metrics;
   audit: AuditStore;
   log: Log;
@@ -56,6 +57,10 @@ export interface Features extends Required<Pick<RestDeps, 'authenticate' | 'avat
   handlers: Handlers<AtelierContract>;
   outbox: Outbox | undefined;
   requireAdmin(operation: string, context: UserContext): Promise<void>;
+  /** What is neither HTTP nor Socket.IO. */
+  upgrades: readonly UpgradeRoute[];
+  /** Lets those go who came by it. */
+  drain(): Promise<void>;
   /** Somebody does something. */
   active(userId: string): void;
   /** Come and go with every socket. */
@@ -214,6 +219,20 @@ export function composeFeatures(parts: FeatureParts): Features {
     onAccessChanged: (listener) => projects.onAccessChanged(listener),
     onRemoved: (listener) => files.onRemoved(listener),
     saved: (fileId, change) => files.saved(fileId, change),
+    nodeId: nodes.id,
+    onNodeDeath: (listener) => nodes.onDeath(listener),
+    yjs: {
+      authenticate: (accessToken) => auth.authenticate(accessToken),
+      isLive: async (sessionId) => (await auth.liveSessions([sessionId])).has(sessionId),
+      limit: (userId) => limits.take('live', userId),
+      maxPerUser: gateway.admission.maxPerUser,
+      admit: (request) => gateway.admission.admit(request),
+      onSlow({ userId, connectionId, bytes }) {
+        log.warn('a client that did not read was given up', { userId, connectionId, bytes });
+      },
+      secret: secrets.authPepper,
+      sessionDays: config.refreshTokenDays,
+    },
     onBug: (error, fields) => log.error('a document broke', { ...fields, error }),
     log,
     now,
@@ -308,6 +327,12 @@ export function composeFeatures(parts: FeatureParts): Features {
     documents.queuedUpdates(),
   );
   metrics.gauge('documents', 'Documents in memory', () => documents.openDocuments());
+  metrics.gauge('yjs_connections', 'Connections of stock Yjs providers', () => documents.yjs?.size ?? 0);
+  metrics.gauge(
+    'yjs_outbound_bytes',
+    'What is kept for stock Yjs providers that have not taken it',
+    () => documents.yjs?.outboundBytes ?? 0,
+  );
 
   return {
     handlers: {
@@ -331,6 +356,8 @@ export function composeFeatures(parts: FeatureParts): Features {
     authenticate: (accessToken) => auth.authenticate(accessToken),
     avatar: (userId) => avatars.find(userId),
     requireAdmin: (operation, context) => admin.requireAdmin(operation, context),
+    upgrades: documents.yjs ? [documents.yjs.upgrade] : [],
+    drain: async () => documents.yjs?.drain(),
     active: (userId) => admin.active(userId),
     present: [chat, presence, projects, documents],
     async recover() {

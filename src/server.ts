@@ -231,6 +231,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
         })),
         { connected: async ({ userId }) => features.active(userId) },
       ],
+      upgrades: features.upgrades,
     });
     const unsubscribe = bus.subscribe(ALL_NODES, (data) => {
       const notice = asSessionRevoked(data);
@@ -275,7 +276,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
           // Balancers see it first, then clients; then nothing new comes in and what is under way ends.
           draining = true;
           if (httpServer.listening) {
-            await gateway.drain();
+            await Promise.all([gateway.drain(), features.drain()]);
             closing.abort();
             const cut = setTimeout(() => httpServer.closeAllConnections(), LAST_REQUESTS_MS);
             await gateway.close();

@@ -82,6 +82,8 @@ const REPEATABLE: ReadonlySet<string> = new Set<OperationName>([
   'message:thread',
   'message:history',
   'message:read',
+  'doc:awareness',
+  'doc:ticket',
   'message:delivered',
   'message:receipts',
   'chat:search',
