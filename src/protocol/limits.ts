@@ -36,6 +36,8 @@ export const LIMITS = {
   membersPerCreate: 200,
   /** Of one chat: every message is read state and fan-out for each of them. */
   membersPerChat: 5_000,
+  /** Of one project: whoever joins it joins all of them, each in its own log. */
+  chatsPerProject: 100,
   /** A deleted chat can be brought back for so long. */
   restoreDays: 30,
   /** The longest retention that can be asked for; longer is for ever. */
@@ -250,6 +252,11 @@ export const LIMITS = {
   streamChars: 1_000_000,
   /** Streams of one chat under way at once. */
   streamsPerChat: 4,
+  /**
+   * Of one live document, so that an edit made against an earlier text finds its place: about 100 bytes each. Somebody
+   * who types deletes one range at a time.
+   */
+  documentDeletionsKept: 5_000,
   /** A drained server closes its sockets within this, spread at random. */
   drainMs: 5_000,
   /** Everything has ended within this after SIGTERM. */
