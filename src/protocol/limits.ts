@@ -257,6 +257,16 @@ export const LIMITS = {
    * who types deletes one range at a time.
    */
   documentDeletionsKept: 5_000,
+  /** Edits of one `file:edit`; each is a step of its own. */
+  editsPerOperation: 1_000,
+  /** UTF-16 units that the `find`s of one `file:edit` may read together, about 0.1 s. */
+  editSearchChars: 64 * MIB,
+  /** A document that is written gets an automatic version this often … */
+  documentVersionEveryMs: 600_000,
+  /** … of which so many are kept: a long day's work. */
+  documentVersionsAutomatic: 50,
+  /** Named versions of one document: each holds all of its text. */
+  documentVersionsNamed: 100,
   /** A drained server closes its sockets within this, spread at random. */
   drainMs: 5_000,
   /** Everything has ended within this after SIGTERM. */

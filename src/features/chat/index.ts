@@ -2,8 +2,8 @@
 import { Types, type Connection } from 'mongoose';
 import type { Router } from 'express';
 import type { Bus } from '../../cluster/bus.ts';
-import { Sequencer } from '../../cluster/sequencer.ts';
 import type { Jobs } from '../../cluster/job.ts';
+import { Sequencer } from '../../cluster/sequencer.ts';
 import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
 import { chatRoom, LIMITS, userRoom, type Handlers, type Packet, type Rooms } from '../../protocol/index.ts';
