@@ -1,6 +1,8 @@
 /** Operations and events of documents that are edited by Yjs. */
 import { z } from 'zod';
 import { Empty, event, Id, LIMITS, operation, Time } from '../../protocol/index.ts';
+import { plainEvents, plainOperations } from './plain-operations.ts';
+import { versionOperations } from './version-operations.ts';
 
 /** Binary data: an `ArrayBuffer` or a view of one; on this side a `Uint8Array`. */
 export const Bytes = z
@@ -48,6 +50,8 @@ export const documentsContract = {
     orderKey: docKey,
     doc: 'Closes a document on this socket.',
   }),
+  ...plainOperations,
+  ...versionOperations,
 };
 
 export const documentsEvents = {
@@ -67,4 +71,5 @@ export const documentsEvents = {
     data: z.object({ docId: Id, access: z.enum(['write', 'read', 'none']) }),
     doc: 'What this user may do with an open document has changed. `none`: it is closed.',
   }),
+  ...plainEvents,
 };

@@ -1,13 +1,15 @@
 import { connectionOf, type Handlers } from '../../protocol/index.ts';
 import type { documentsContract } from './contract.ts';
+import { createPlainHandlers, type PlainHandlersDeps } from './plain-handlers.ts';
 import type { SocketPeers } from './socket-peers.ts';
+import { createVersionHandlers, type VersionHandlersDeps } from './version-handlers.ts';
 
-export interface HandlersDeps {
+export interface HandlersDeps extends PlainHandlersDeps, VersionHandlersDeps {
   sockets: SocketPeers;
   now: () => number;
 }
 
-export function createHandlers({ sockets, now }: HandlersDeps): Handlers<typeof documentsContract> {
+export function createHandlers({ sockets, now, ...deps }: HandlersDeps): Handlers<typeof documentsContract> {
   return {
     async 'doc:open'({ fileId, stateVector }, context) {
       const socket = { id: connectionOf(context), userId: context.session.userId };
@@ -27,5 +29,8 @@ export function createHandlers({ sockets, now }: HandlersDeps): Handlers<typeof 
       sockets.close(connectionOf(context), docId);
       return {};
     },
+
+    ...createPlainHandlers(deps),
+    ...createVersionHandlers(deps),
   };
 }

@@ -13,7 +13,12 @@ import { createDocumentModels, type DocumentModels } from './model.ts';
 import { OpenDocuments } from './open-documents.ts';
 import { SavedNotices } from './saved-notices.ts';
 import { SocketPeers } from './socket-peers.ts';
+import { TextDiffer } from './text-differ.ts';
 import { UpdateLog } from './update-log.ts';
+import { createVersionModel } from './version-model.ts';
+import { Versions } from './versions.ts';
+import { Watchers } from './watchers.ts';
+import { writeText } from './written-text.ts';
 
 export type { FileAccess } from './documents.ts';
 
@@ -25,6 +30,8 @@ export interface DocumentPort {
   text(fileId: string): Promise<string>;
   /** Of those that exist. */
   texts(fileIds: readonly string[]): Promise<Map<string, string>>;
+  /** A diff into the live text, never a replacement. Resolves when it is durable. `too_large` over 2 MiB. */
+  write(fileId: string, text: string, userId: string): Promise<{ sizeBytes: number }>;
   /** For good. Repeatable. */
   remove(fileIds: readonly string[]): Promise<void>;
 }
@@ -81,16 +88,30 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     saved: deps.saved,
     log,
   });
+  const versions: Versions = new Versions({
+    model: createVersionModel(connection),
+    documents: { read: (docId, run) => documents.read(docId, run) },
+    blobs,
+    log,
+    now,
+  });
   const open = new OpenDocuments({
     updates,
     compaction: new Compaction({ models, blobs, leases, now }),
     rooms,
-    onStored: ({ docId }, { userId }) => saved.note(docId, userId),
+    onStored({ docId }, { userId }) {
+      saved.note(docId, userId);
+      versions.noteWritten(docId);
+    },
     onBug,
     log,
   });
   const documents: Documents = new Documents({ models, open, updates, blobs, access: deps.access, log });
   const sockets = new SocketPeers({ documents, rooms });
+  const watchers = new Watchers({ documents, rooms, log });
+  const differ = new TextDiffer(log);
+  const write: DocumentPort['write'] = (fileId, text, userId) =>
+    writeText({ documents, differ }, fileId, text, userId);
   const stops = [
     deps.onAccessChanged((change) => documents.accessChanged(change)),
     deps.onRemoved((fileIds) => documents.filesRemoved(fileIds)),
@@ -103,9 +124,16 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     create: (fileId, text, userId) => documents.create(fileId, text, userId),
     text: (fileId) => documents.text(fileId),
     texts: (fileIds) => documents.texts(fileIds),
-    remove: (fileIds) => documents.remove(fileIds),
-    handlers: createHandlers({ sockets, now }),
-    disconnected: ({ id }) => sockets.disconnected(id),
+    write,
+    async remove(fileIds) {
+      await documents.remove(fileIds);
+      await versions.remove(fileIds);
+    },
+    handlers: createHandlers({ sockets, now, documents, access: deps.access, watchers, versions, write }),
+    disconnected({ id }) {
+      sockets.disconnected(id);
+      watchers.disconnected(id);
+    },
     compare: () => open.compare(),
     queuedUpdates: () => updates.queued,
     openDocuments: () => open.size,
@@ -113,6 +141,8 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
       for (const stop of stops) stop();
       await updates.drain();
       await saved.close();
+      await versions.drain();
+      await differ.close();
       await open.close();
     },
   };

@@ -64,3 +64,6 @@ export function trimmed(before: string, after: string, index = 0): TextSplice[] 
     },
   ];
 }
+
+/** Without halves of surrogate pairs, which cannot be stored. */
+export const isWellFormed = (text: string): boolean => !/\p{Surrogate}/u.test(text);

@@ -4,7 +4,7 @@ import { CONTENT } from './check-update.ts';
 import { assertSize, type Documents } from './documents.ts';
 import { seenText } from './seen-text.ts';
 import type { TextDiffer } from './text-differ.ts';
-import { splice, trimmed } from './text-splice.ts';
+import { isWellFormed, splice, trimmed } from './text-splice.ts';
 
 /** While others type the comparison may be outdated when it is done; then the last one is only of the ends. */
 const COMPARISONS = 3;
@@ -21,7 +21,7 @@ export async function writeText(
   text: string,
   userId: string,
 ): Promise<{ sizeBytes: number }> {
-  if (!text.isWellFormed()) throw new Fault('invalid', 'The text has halves of surrogate pairs');
+  if (!isWellFormed(text)) throw new Fault('invalid', 'The text has halves of surrogate pairs');
   assertSize(text);
   for (let n = 0, isDone = false; !isDone; n++) {
     const before = await documents.read(fileId, (doc) => doc.getText(CONTENT).toJSON());

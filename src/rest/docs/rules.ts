@@ -217,6 +217,22 @@ export const RULES: RuleGroup[] = [
       'DC-10':
         "Changes by the server itself are edits like any other: made in the text as it is, under a client id of the user's.",
       'DC-11': `That a file's text has been stored is told once for many edits, after ${seconds(LIMITS.documentSavedMs)}.`,
+      'DC-60':
+        'A text that is written as a whole becomes edits of the live one: what both have in common stays, with the cursors in it, and no surrogate pair is divided.',
+      'DC-61':
+        'Each edit of `file:edit` is of the text that the ones before it left; all of them are done, or none. Where a place is behind the end it is a `conflict`.',
+      'DC-62':
+        'With a `stateVector` edits are of the text as it was then, and are done to what has become of it: what others wrote in between stays, what they deleted is gone. If that cannot be told any more it is a `conflict`.',
+      'DC-63':
+        'What a `find` names stands in the text exactly once and as it was seen, or it is a `conflict`.',
+      'DC-64':
+        'Who watches a text gets it, and then every durable change of it once and in order, whoever made it on whatever server; a change that cannot be told is followed by the whole text.',
+      'DC-65': 'Who may not read a text any more hears nothing of it from then on; who may only read is `forbidden` to edit it.',
+      'DC-70': `While a document is written, what it is with the first change of every ${LIMITS.documentVersionEveryMs / 60_000} minutes is kept as a version, once over all servers. Of those that nobody named the last ${LIMITS.documentVersionsAutomatic} are kept.`,
+      'DC-71': 'A named version is kept until its document goes; a repetition with the same `clientId` gets the first.',
+      'DC-72':
+        'Restoring a version is an edit like any other; what was there before is kept as a version, so it can be taken back.',
+      'DC-73': 'Versions go with their document.',
     },
   },
   {

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from 'vitest';
 import * as Y from 'yjs';
 import { diffText, tryDiff } from '../../../src/features/documents/text-diff.ts';
 import { TextDiffer } from '../../../src/features/documents/text-differ.ts';
-import { dividesPair, splice, spliced, type TextSplice } from '../../../src/features/documents/text-splice.ts';
+import { dividesPair, isWellFormed, splice, spliced, type TextSplice } from '../../../src/features/documents/text-splice.ts';
 import { createTestLog } from '../ai/test-log.ts';
 
 const log = createTestLog();
@@ -40,7 +40,7 @@ function check(before: string, after: string, splices: readonly TextSplice[]): v
     at = index + deleteCount;
     expect(deleteCount + insert.length).toBeGreaterThan(0);
     expect(dividesPair(before, index) || dividesPair(before, at)).toBe(false);
-    expect(insert.isWellFormed()).toBe(true);
+    expect(isWellFormed(insert)).toBe(true);
   }
   expect(spliced(before, splices)).toBe(after);
   const live = new Y.Doc().getText('content');
