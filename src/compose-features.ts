@@ -131,6 +131,11 @@ export function composeFeatures(parts: FeatureParts): Features {
     nameOf,
     blocks,
     attachments,
+    projects: {
+      requireWriter: (projectId, userId) => projects.require(projectId, userId, 'write'),
+      standing: (projectId) => projects.standing(projectId),
+    },
+    jobs,
     onPosted(posted) {
       admin.posted();
       push.posted(posted);
@@ -169,6 +174,7 @@ export function composeFeatures(parts: FeatureParts): Features {
     now,
     secret: secrets.authPepper,
     existingUsers: (ids) => users.exists([...ids]),
+    chats: chat.ofProject,
     files: {
       create: async () => {},
       copy: async () => {},

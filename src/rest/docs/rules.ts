@@ -158,6 +158,12 @@ export const RULES: RuleGroup[] = [
         'Between people of whom one blocked the other a private chat takes no messages, and neither sees the other type in any chat.',
       'CH-37':
         'What a server that died has left half done (a change that no message shows yet, a membership that no row shows yet) is finished by whoever meets it next.',
+      'CH-70':
+        'The members of a chat of a project are those of the project, always: its owner is the owner, editors and viewers are members and may write. Who joins or leaves the project joins or leaves its chats, on every server; who only reads a public project sees none of them.',
+      'CH-71':
+        'A chat of a project is deleted and restored with the project, and goes for ever with it; one that was deleted by itself comes back by itself, with the members that the project has by then.',
+      'CH-72':
+        'Whatever a server that died has left between a project and its chats is made right within two minutes.',
     },
   },
   {

@@ -159,12 +159,11 @@ test('[DC-70] [DC-72] a written document has a version; restoring one is an edit
   });
   await expect.poll(() => ben.text.toJSON()).toBe('one\ntwo\nthree\n');
   world.access.set(userId, 'read');
-  for (const refused of [
+  const refusals = [
     a.feature.handlers['doc:restore']({ fileId, versionId }, context),
     a.feature.handlers['doc:save-version']({ fileId, name: 'x' }, context),
-  ]) {
-    await expect(refused).rejects.toMatchObject({ code: 'forbidden' });
-  }
+  ];
+  await Promise.all(refusals.map((refused) => expect(refused).rejects.toMatchObject({ code: 'forbidden' })));
   expect(await list()).toHaveLength(4);
   world.access.set(userId, 'none');
   await expect(list()).rejects.toMatchObject({ code: 'not_found' });
