@@ -85,7 +85,7 @@ async function waitForAssistant(): Promise<void> {
 
 async function askInProject(): Promise<void> {
   const { data } = await ok('POST', '/api/projects', { name: 'Chatbot' }, ada);
-  const { id: projectId } = (data as { project: { id: string } }).project;
+  const { id: projectId } = (data as unknown as { project: { id: string } }).project;
   const made = await ok('POST', '/api/chats', { kind: 'project', projectId }, ada);
   const { chat } = (made as unknown as { data: { chat: { id: string } } }).data;
   expect(chat).toMatchObject({ kind: 'project', projectId });

@@ -76,7 +76,9 @@ test('[CH-70] [CH-16] a chat of a project has its members, whatever their role, 
   const log = heardOfLog(owner, chatId);
   await send(viewer, chatId, 'viewers write');
   await expect.poll(() => log).toHaveLength(1);
-  await expect(call(viewer, 'chat:create', { kind: 'project', projectId })).rejects.toMatchObject({ code: 'forbidden' });
+  await expect(call(viewer, 'chat:create', { kind: 'project', projectId })).rejects.toMatchObject({
+    code: 'forbidden',
+  });
 
   const invalid = { code: 'invalid' };
   const [, second, third] = persons;
@@ -137,16 +139,18 @@ test('[CH-70] [CH-29] [CH-30] who joins the project is in its chats, who leaves 
   // Back again, as if never away.
   await call(socket, 'project:add-member', { projectId, userId: persons[1].id });
   await send(editor, chats[0], 'back');
-  await expect.poll(() => log.map(({ event, rev }) => [event, rev])).toEqual([
-    ['message:created', 1],
-    ['chat:members-changed', 2],
-    ['message:created', 3],
-    ['chat:members-changed', 4],
-    ['chat:members-changed', 5],
-    ['chat:members-changed', 6],
-    ['chat:members-changed', 7],
-    ['message:created', 8],
-  ]);
+  await expect
+    .poll(() => log.map(({ event, rev }) => [event, rev]))
+    .toEqual([
+      ['message:created', 1],
+      ['chat:members-changed', 2],
+      ['message:created', 3],
+      ['chat:members-changed', 4],
+      ['chat:members-changed', 5],
+      ['chat:members-changed', 6],
+      ['chat:members-changed', 7],
+      ['message:created', 8],
+    ]);
   expect(await call(owner, 'chat:sync', { chatId: chats[0], after: 0 })).toMatchObject({ membersChanged: true });
 });
 
@@ -184,7 +188,8 @@ test('[CH-70] whose account ends is in no chat of any project', { timeout: 60_00
   const { owner, editor, persons, projectId } = await team();
   const { chat } = await call(owner, 'chat:create', { kind: 'project', projectId });
   await call(editor, 'user:delete-account', { password: persons[1].password });
-  const members = async () => (await call(owner, 'chat:members', { chatId: chat.id })).items.map(({ userId }) => userId);
+  const members = async () =>
+    (await call(owner, 'chat:members', { chatId: chat.id })).items.map(({ userId }) => userId);
   nowMs += 10_000;
   await expect.poll(members, { timeout: 30_000 }).toEqual([persons[0].id, persons[2].id]);
 });
@@ -198,10 +203,12 @@ test('[CH-72] what was begun and cut off is done by the job that was stored befo
   expect(await connection.collection('jobs').countDocuments({ kind: 'chats.project-members' })).toBeGreaterThan(0);
   // As a node leaves it that dies after its write of the project's rows.
   const at = new Date(nowMs);
-  await connection.collection('projectMembers').updateOne(
-    { projectId: project, userId: new Types.ObjectId(persons[1].id) },
-    { $set: { state: 'left', changedAt: at } },
-  );
+  await connection
+    .collection('projectMembers')
+    .updateOne(
+      { projectId: project, userId: new Types.ObjectId(persons[1].id) },
+      { $set: { state: 'left', changedAt: at } },
+    );
   await connection.collection('projectMembers').insertOne({
     projectId: project,
     userId: new Types.ObjectId(late.id),

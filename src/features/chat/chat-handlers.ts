@@ -30,7 +30,16 @@ export function createChatHandlers(deps: ChatHandlerDeps): Handlers<typeof chatO
     },
 
     async 'chat:list'(input, { session }) {
-      const { limit = LIMITS.listDefault, cursor, kind, projectId, search, starred, archived, status = 'active' } = input;
+      const {
+        limit = LIMITS.listDefault,
+        cursor,
+        kind,
+        projectId,
+        search,
+        starred,
+        archived,
+        status = 'active',
+      } = input;
       const mine = await memberships.ofUser(session.userId, status === 'active' ? 'active' : 'closed');
       const wanted = mine.filter(
         (row) =>

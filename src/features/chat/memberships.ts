@@ -238,7 +238,10 @@ export class Memberships {
 
   /** All members. */
   active(chatId: ObjectId): Promise<MembershipRecord[]> {
-    return this.#model.collection.find<MembershipRecord>({ chatId, ...ACTIVE }).sort({ userId: 1 }).toArray();
+    return this.#model.collection
+      .find<MembershipRecord>({ chatId, ...ACTIVE })
+      .sort({ userId: 1 })
+      .toArray();
   }
 
   /** Ids of all members. */

@@ -176,10 +176,7 @@ export function createChatModels(connection: Connection): ChatModels {
   );
   chat.index({ changing: 1 }, { name: 'changing', partialFilterExpression: { changing: true } });
   chat.index({ deletedAt: 1 }, { name: 'deleted', partialFilterExpression: { status: 'deleted' } });
-  chat.index(
-    { projectId: 1, _id: 1 },
-    { name: 'project', partialFilterExpression: { projectId: { $exists: true } } },
-  );
+  chat.index({ projectId: 1, _id: 1 }, { name: 'project', partialFilterExpression: { projectId: { $exists: true } } });
   chat.index(
     { _id: 1, 'settings.retentionDays': 1 },
     { name: 'retention', partialFilterExpression: { 'settings.retentionDays': { $exists: true } } },

@@ -110,8 +110,7 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
   const sockets = new SocketPeers({ documents, rooms });
   const watchers = new Watchers({ documents, rooms, log });
   const differ = new TextDiffer(log);
-  const write: DocumentPort['write'] = (fileId, text, userId) =>
-    writeText({ documents, differ }, fileId, text, userId);
+  const write: DocumentPort['write'] = (fileId, text, userId) => writeText({ documents, differ }, fileId, text, userId);
   const stops = [
     deps.onAccessChanged((change) => documents.accessChanged(change)),
     deps.onRemoved((fileIds) => documents.filesRemoved(fileIds)),

@@ -50,7 +50,8 @@ function replaceOnce(
   const text = draft.toString();
   const index = text.indexOf(find);
   if (index < 0) throw new Fault('conflict', 'The text to be replaced is not there');
-  if (text.indexOf(find, index + 1) >= 0) throw new Fault('conflict', 'The text to be replaced is there more than once');
+  if (text.indexOf(find, index + 1) >= 0)
+    throw new Fault('conflict', 'The text to be replaced is there more than once');
   if (!draft.seenBetween(index, index + find.length).every(({ start, end }) => seen.isWhole(start, end))) {
     throw new Fault('conflict', 'The text to be replaced has been changed meanwhile');
   }

@@ -4,10 +4,7 @@ import { Empty, event, Id, LIMITS, operation } from '../../protocol/index.ts';
 import { isWellFormed } from './text-splice.ts';
 
 const Index = z.int().min(0).max(LIMITS.documentTextBytes);
-const Text = z
-  .string()
-  .max(LIMITS.documentTextBytes)
-  .refine(isWellFormed, { error: 'must be well-formed' });
+const Text = z.string().max(LIMITS.documentTextBytes).refine(isWellFormed, { error: 'must be well-formed' });
 
 const IndexEdit = z.strictObject({
   index: Index.meta({ description: 'In UTF-16 units' }),
@@ -31,7 +28,10 @@ export const plainOperations = {
   'file:edit': operation({
     input: z.strictObject({
       fileId: Id,
-      edits: z.array(z.union([IndexEdit, FindEdit])).min(1).max(LIMITS.editsPerOperation),
+      edits: z
+        .array(z.union([IndexEdit, FindEdit]))
+        .min(1)
+        .max(LIMITS.editsPerOperation),
       stateVector: State.optional(),
     }),
     output: z.object({ stateVector: z.string() }),
@@ -68,7 +68,7 @@ export const plainEvents = {
       userId: Id.optional().meta({ description: 'Where one person made all of it' }),
       stateVector: z.string().meta({ description: 'Of the text after it' }),
     }),
-    doc: "To those who watch a text, its editor too: durable changes of it, in order. Each edit is of the text that the ones before it left.",
+    doc: 'To those who watch a text, its editor too: durable changes of it, in order. Each edit is of the text that the ones before it left.',
   }),
   'file:reset': event({
     data: z.object({ fileId: Id, text: z.string(), stateVector: z.string() }),

@@ -73,7 +73,8 @@ export class Deletions {
 
   /** What was deleted since there were so many units deleted, by client; undefined when that is too long ago. */
   since(units: number): Ranges | undefined {
-    const first = units === this.#deleted ? this.#recent.length : this.#recent.findIndex(({ before }) => before === units);
+    const first =
+      units === this.#deleted ? this.#recent.length : this.#recent.findIndex(({ before }) => before === units);
     if (first < 0) return undefined;
     const since = new Map<number, Range[]>();
     for (const ranges of [...this.#recent.slice(first).map((one) => one.ranges), this.#underWay()]) {
@@ -109,8 +110,7 @@ const rangesOf = (deleteSet: { clients: Map<number, { clock: number; len: number
     ]),
   );
 
-const unitsOf = (ranges: Ranges): number =>
-  [...ranges.values()].flat().reduce((sum, { length }) => sum + length, 0);
+const unitsOf = (ranges: Ranges): number => [...ranges.values()].flat().reduce((sum, { length }) => sum + length, 0);
 
 /** The present state of a live document as its clients get it. */
 export function stateOf(doc: Y.Doc): string {

@@ -49,10 +49,7 @@ export function trimmed(before: string, after: string, index = 0): TextSplice[] 
   if (dividesPair(before, head) || dividesPair(after, head)) head--;
   let tail = 0;
   const most = shorter - head;
-  while (
-    tail < most &&
-    before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)
-  ) {
+  while (tail < most && before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)) {
     tail++;
   }
   if (dividesPair(before, before.length - tail) || dividesPair(after, after.length - tail)) tail--;

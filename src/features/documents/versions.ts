@@ -74,8 +74,7 @@ export class Versions {
   /** Keeps what the document is now, under a name. */
   async saveNamed(fileId: string, userId: string, name: string, clientId?: string): Promise<DocumentVersion> {
     const { model } = this.#deps;
-    const _id =
-      clientId === undefined ? new Types.ObjectId() : derivedId(userId, 'doc:save-version', fileId, clientId);
+    const _id = clientId === undefined ? new Types.ObjectId() : derivedId(userId, 'doc:save-version', fileId, clientId);
     const first = await model.collection.findOne<VersionRecord>({ _id }, HEAD);
     if (first) return toVersion(first);
     const count = await model.collection.countDocuments({ docId: new Types.ObjectId(fileId), kind: 'named' });

@@ -162,8 +162,7 @@ export const RULES: RuleGroup[] = [
         'The members of a chat of a project are those of the project, always: its owner is the owner, editors and viewers are members and may write. Who joins or leaves the project joins or leaves its chats, on every server; who only reads a public project sees none of them.',
       'CH-71':
         'A chat of a project is deleted and restored with the project, and goes for ever with it; one that was deleted by itself comes back by itself, with the members that the project has by then.',
-      'CH-72':
-        'Whatever a server that died has left between a project and its chats is made right within two minutes.',
+      'CH-72': 'Whatever a server that died has left between a project and its chats is made right within two minutes.',
     },
   },
   {
@@ -229,11 +228,11 @@ export const RULES: RuleGroup[] = [
         'Each edit of `file:edit` is of the text that the ones before it left; all of them are done, or none. Where a place is behind the end it is a `conflict`.',
       'DC-62':
         'With a `stateVector` edits are of the text as it was then, and are done to what has become of it: what others wrote in between stays, what they deleted is gone. If that cannot be told any more it is a `conflict`.',
-      'DC-63':
-        'What a `find` names stands in the text exactly once and as it was seen, or it is a `conflict`.',
+      'DC-63': 'What a `find` names stands in the text exactly once and as it was seen, or it is a `conflict`.',
       'DC-64':
         'Who watches a text gets it, and then every durable change of it once and in order, whoever made it on whatever server; a change that cannot be told is followed by the whole text.',
-      'DC-65': 'Who may not read a text any more hears nothing of it from then on; who may only read is `forbidden` to edit it.',
+      'DC-65':
+        'Who may not read a text any more hears nothing of it from then on; who may only read is `forbidden` to edit it.',
       'DC-70': `While a document is written, what it is with the first change of every ${LIMITS.documentVersionEveryMs / 60_000} minutes is kept as a version, once over all servers. Of those that nobody named the last ${LIMITS.documentVersionsAutomatic} are kept.`,
       'DC-71': 'A named version is kept until its document goes; a repetition with the same `clientId` gets the first.',
       'DC-72':

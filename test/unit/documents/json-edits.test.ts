@@ -68,12 +68,27 @@ test('[DC-63] what is to be found is there once, or it is a conflict and nothing
   const doc = docOf('one two one');
   expect(edit(doc, [{ find: 'two', replace: '2' }])).toBe('one 2 one');
   expect(() => edit(doc, [{ find: 'three', replace: '' }])).toThrow(conflict);
-  expect(() => edit(doc, [{ find: '2', replace: 'two' }, { find: 'one', replace: '' }])).toThrow(conflict);
+  expect(() =>
+    edit(doc, [
+      { find: '2', replace: 'two' },
+      { find: 'one', replace: '' },
+    ]),
+  ).toThrow(conflict);
   expect(contentOf(doc)).toBe('one 2 one');
   // Twice where they overlap, too.
   expect(() => edit(docOf('aaa'), [{ find: 'aa', replace: 'b' }])).toThrow(conflict);
-  expect(edit(doc, [{ index: 0, deleteCount: 4, insert: '' }, { find: 'one', replace: '1' }])).toBe('2 1');
-  expect(edit(doc, [{ index: 1, deleteCount: 0, insert: '3' }, { find: '23', replace: '4' }])).toBe('4 1');
+  expect(
+    edit(doc, [
+      { index: 0, deleteCount: 4, insert: '' },
+      { find: 'one', replace: '1' },
+    ]),
+  ).toBe('2 1');
+  expect(
+    edit(doc, [
+      { index: 1, deleteCount: 0, insert: '3' },
+      { find: '23', replace: '4' },
+    ]),
+  ).toBe('4 1');
 });
 
 test('[DC-61] a place behind the end is a conflict, one in the middle of a surrogate pair is invalid', () => {

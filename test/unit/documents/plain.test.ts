@@ -87,9 +87,9 @@ test('[DC-61] [DC-65] edits are answered when they are durable, all or nothing, 
   expect(await node.feature.text(fileId)).toBe('one,  2');
   const conflict = { code: 'conflict' };
   await expect(edit(node, ada, { fileId, edits: [put(0, 'x'), put(99, 'y')] })).rejects.toMatchObject(conflict);
-  await expect(
-    edit(node, ada, { fileId, edits: [put(0, 'x'), { find: 'three', replace: '' }] }),
-  ).rejects.toMatchObject(conflict);
+  await expect(edit(node, ada, { fileId, edits: [put(0, 'x'), { find: 'three', replace: '' }] })).rejects.toMatchObject(
+    conflict,
+  );
   at.access.set(ada, 'read');
   await expect(edit(node, ada, { fileId, edits: [put(0, 'x')] })).rejects.toMatchObject({ code: 'forbidden' });
   at.access.set(ada, 'none');
@@ -123,7 +123,7 @@ test('[DC-64] who watches hears every change once and in order, whoever made it,
   await expect.poll(() => watchers.map((watcher) => watcher.text)).toEqual([text, text, text]);
   expect(watchers.every(({ events }) => events.every(({ name }) => name === 'file:updated'))).toBe(true);
   // What both watchers of a node have is one state, and edits of it find their place on either node.
-  await edit(b, bot, { fileId, edits: [put(text.length, ' end')], stateVector: watchers[0]?.state as string });
+  await edit(b, bot, { fileId, edits: [put(text.length, ' end')], stateVector: watchers[0]?.state });
   await expect.poll(() => watchers.map((watcher) => watcher.text.endsWith(' end'))).toEqual([true, true, true]);
   expect(watchers.map(({ events }) => events.at(-1))).toEqual(Array(3).fill({ name: 'file:updated', userId: bot }));
   expect([...a.bugs, ...b.bugs, ...a.gateway.bugs, ...b.gateway.bugs]).toEqual([]);

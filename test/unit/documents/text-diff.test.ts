@@ -4,7 +4,13 @@ import { afterAll, expect, test } from 'vitest';
 import * as Y from 'yjs';
 import { diffText, tryDiff } from '../../../src/features/documents/text-diff.ts';
 import { TextDiffer } from '../../../src/features/documents/text-differ.ts';
-import { dividesPair, isWellFormed, splice, spliced, type TextSplice } from '../../../src/features/documents/text-splice.ts';
+import {
+  dividesPair,
+  isWellFormed,
+  splice,
+  spliced,
+  type TextSplice,
+} from '../../../src/features/documents/text-splice.ts';
 import { createTestLog } from '../ai/test-log.ts';
 
 const log = createTestLog();

@@ -87,7 +87,7 @@ test('[DC-70] one automatic version for each interval in which it was written, o
     await first.drain();
   }
   const kept = [];
-  for (let cursor: string | undefined, isMore = true; isMore; ) {
+  for (let cursor: string | undefined, isMore = true; isMore;) {
     const { items: some, next } = await first.list(fileId, { limit: 20, cursor });
     kept.push(...some);
     isMore = next !== null;
@@ -110,7 +110,10 @@ test('[DC-71] named versions are kept, found once by their clientId, and limited
   expect(twin.id).toBe(first.id);
   write(fileId, 'two');
   expect((await versions.saveNamed(fileId, userId, 'other', 'c1')).id).toBe(first.id);
-  expect(await versions.get(fileId, first.id)).toEqual({ version: (await versions.list(fileId, page)).items[0], text: 'one' });
+  expect(await versions.get(fileId, first.id)).toEqual({
+    version: (await versions.list(fileId, page)).items[0],
+    text: 'one',
+  });
   expect(first).toMatchObject({ kind: 'named', createdBy: userId, fileId });
   await expect(versions.get(newDoc('x'), first.id)).rejects.toMatchObject({ code: 'not_found' });
   for (let n = 1; n < LIMITS.documentVersionsNamed; n++) await versions.saveNamed(fileId, userId, `v${n}`);
