@@ -134,7 +134,7 @@ function parseState(state: string): State {
 export function seenText(doc: Y.Doc, state: string | undefined): SeenText {
   const text = doc.getText(CONTENT);
   if (state === undefined || state === stateOf(doc)) {
-    const now = text.toString();
+    const now = text.toJSON();
     // Embedded things count in the live text, but are not text.
     return now.length === text.length ? unchanged(now) : new Seen(text, undefined, new Map());
   }

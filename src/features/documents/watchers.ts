@@ -4,19 +4,18 @@
  */
 import type * as Y from 'yjs';
 import type { Log } from '../../observability/log.ts';
-import { docWatchRoom, Fault, LIMITS, type EventMap, type Rooms } from '../../protocol/index.ts';
+import { docWatchRoom, Fault, LIMITS, type Rooms } from '../../protocol/index.ts';
 import { CONTENT } from './check-update.ts';
 import type { documentsEvents } from './contract.ts';
 import type { Documents, Peer } from './documents.ts';
 import type { TextChange } from './live-document.ts';
-import type { plainEvents } from './plain-operations.ts';
 import { stateOf } from './seen-text.ts';
 import type { SocketRef } from './socket-peers.ts';
 import type { TextSplice } from './text-splice.ts';
 
 export interface WatchersDeps {
   documents: Pick<Documents, 'openPeer' | 'listen' | 'read'>;
-  rooms: Rooms<typeof plainEvents & Pick<typeof documentsEvents, 'doc:access-changed'> & EventMap>;
+  rooms: Rooms<typeof documentsEvents>;
   log: Log;
 }
 

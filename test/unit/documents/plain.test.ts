@@ -125,7 +125,8 @@ test('[DC-64] who watches hears every change once and in order, whoever made it,
   // What both watchers of a node have is one state, and edits of it find their place on either node.
   await edit(b, bot, { fileId, edits: [put(text.length, ' end')], stateVector: watchers[0]?.state });
   await expect.poll(() => watchers.map((watcher) => watcher.text.endsWith(' end'))).toEqual([true, true, true]);
-  expect(watchers.map(({ events }) => events.at(-1))).toEqual(Array(3).fill({ name: 'file:updated', userId: bot }));
+  const byBot = { name: 'file:updated', userId: bot };
+  expect(watchers.map(({ events }) => events.at(-1))).toEqual([byBot, byBot, byBot]);
   expect([...a.bugs, ...b.bugs, ...a.gateway.bugs, ...b.gateway.bugs]).toEqual([]);
 });
 
@@ -135,26 +136,18 @@ test('[DC-62] edits that cross find their places, and none is lost', async () =>
   const watchers = await Promise.all(Array.from({ length: 4 }, () => watch(node, fileId)));
   const random = randomOf(7);
   let inserted = 0;
-  const tries = await Promise.all(
+  await Promise.all(
     watchers.map(async (watcher, who) => {
-      let conflicts = 0;
       for (let n = 0; n < 25; n++) {
         const { text, state } = watcher;
         const index = random(text.length + 1);
         const word = `<${who}.${n}>`;
-        try {
-          // Only insertions: every word has to be there in the end, whole or not.
-          await edit(node, watcher.userId, { fileId, edits: [put(index, word)], stateVector: state });
-          inserted += word.length;
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'conflict' });
-          conflicts++;
-        }
+        // Only insertions: every word has to be there in the end, whole or not.
+        await edit(node, watcher.userId, { fileId, edits: [put(index, word)], stateVector: state });
+        inserted += word.length;
       }
-      return conflicts;
     }),
   );
-  expect(tries).toEqual([0, 0, 0, 0]);
   const text = await node.feature.text(fileId);
   expect(text).toHaveLength(inserted);
   await expect.poll(() => watchers.map((watcher) => watcher.text)).toEqual([text, text, text, text]);

@@ -1,5 +1,5 @@
 /** A written text as splices of the one that was there. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import * as Y from 'yjs';
 import { diffText, tryDiff } from '../../../src/features/documents/text-diff.ts';
@@ -39,7 +39,7 @@ const related = fc
     return [all.join('\n'), after.join('\n')] as const;
   });
 
-function check(before: string, after: string, splices: readonly TextSplice[]): void {
+function expectSplices(before: string, after: string, splices: readonly TextSplice[]): void {
   let at = 0;
   for (const { index, deleteCount, insert } of splices) {
     expect(index).toBeGreaterThanOrEqual(at);
@@ -56,8 +56,9 @@ function check(before: string, after: string, splices: readonly TextSplice[]): v
 }
 
 test('[DC-60] splices make the one text into the other, and divide no surrogate pair', () => {
-  fc.assert(fc.property(text, text, (before, after) => check(before, after, diffText(before, after))));
-  fc.assert(fc.property(related, ([before, after]) => check(before, after, diffText(before, after))));
+  fc.assert(fc.property(text, text, (before, after) => expectSplices(before, after, diffText(before, after))));
+  fc.assert(fc.property(related, ([before, after]) => expectSplices(before, after, diffText(before, after))));
+  expect(spliced('before', diffText('before', 'after'))).toBe('after');
 });
 
 test('[DC-60] what is alike is left as it is', () => {
@@ -77,8 +78,8 @@ test('[DC-60] texts that have too little in common are not compared without end,
   const after = before.toReversed();
   const bounds = { mostLines: 2_000, mostMs: 60_000 };
   expect(tryDiff(before.join(''), after.join(''), bounds)).toBeUndefined();
-  check(before.join(''), after.join(''), diffText(before.join(''), after.join('')));
-  check(before.join(''), after.join(''), await differ.diff(before.join(''), after.join('')));
+  expectSplices(before.join(''), after.join(''), diffText(before.join(''), after.join('')));
+  expectSplices(before.join(''), after.join(''), await differ.diff(before.join(''), after.join('')));
 });
 
 test('[DC-60] large texts are compared by a thread, one after another, and all of them when it is ended', async () => {
@@ -89,12 +90,12 @@ test('[DC-60] large texts are compared by a thread, one after another, and all o
       .join(''),
   );
   const all = await Promise.all(changed.map((after) => differ.diff(before, after)));
-  all.forEach((splices, n) => check(before, changed[n] ?? '', splices));
+  all.forEach((splices, n) => expectSplices(before, changed[n] ?? '', splices));
   // How fine they are depends on the time there was; without haste each changed line is a splice.
   expect(log.lines).toEqual([]);
   expect(tryDiff(before, changed[0] ?? '', { mostLines: 2_000, mostMs: 60_000 })).toHaveLength(400);
   const ending = new TextDiffer(log);
   const cut = changed.map((after) => ending.diff(before, after));
   await ending.close();
-  (await Promise.all(cut)).forEach((splices, n) => check(before, changed[n] ?? '', splices));
+  (await Promise.all(cut)).forEach((splices, n) => expectSplices(before, changed[n] ?? '', splices));
 });

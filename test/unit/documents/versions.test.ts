@@ -45,7 +45,7 @@ async function openVersions(nodes = 1) {
     blobs,
     clock,
     newDoc,
-    write(fileId: string, text: string) {
+    write: (fileId: string, text: string): void => {
       const live = docs.get(fileId)?.getText('content');
       live?.delete(0, live.length);
       live?.insert(0, text);
