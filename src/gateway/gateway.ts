@@ -7,13 +7,14 @@ import { LRUCache } from 'lru-cache';
 import { Server, type Socket } from 'socket.io';
 import type { Bus } from '../cluster/index.ts';
 import { EVERYONE, LIMITS, userRoom, type Call, type EventMap, type Rooms, type Session } from '../protocol/index.ts';
-import { AddressCap } from './address-cap.ts';
+import { Admission } from './admission.ts';
 import { Connection, type CloseReason, type ConnectionDeps, type ConnectionHook } from './connection.ts';
 import { engineOf, type Backlog } from './engine.ts';
 import { fanOutAdapter, type AdapterClass, type FanOutAdapter } from './fan-out-adapter.ts';
-import { createHandshake, originOf } from './handshake.ts';
+import { createHandshake } from './handshake.ts';
 import { PreviousCloses } from './previous-closes.ts';
 import { createSocketRooms } from './socket-rooms.ts';
+import { routeUpgrades, type UpgradeRoute } from './upgrades.ts';
 
 export interface GatewayOptions<E extends EventMap> {
   httpServer: HttpServer;
@@ -48,11 +49,15 @@ export interface GatewayService {
   call: Call;
   authenticate: (accessToken: string) => Promise<Session>;
   hooks: readonly ConnectionHook[];
+  /** Connections that are neither HTTP nor Socket.IO; all others are ended. */
+  upgrades?: readonly UpgradeRoute[];
 }
 
 export interface Gateway<E extends EventMap> {
   /** Features emit through this from their construction on. */
   rooms: Rooms<E>;
+  /** Who may come in, for connections of other kinds. */
+  admission: Admission;
   /** Opens the doors: call it once, before the HTTP server listens. */
   serve(service: GatewayService): void;
   /** Ends the sockets of sessions on this node. */
@@ -68,8 +73,7 @@ export interface Gateway<E extends EventMap> {
 }
 
 export function createGateway<E extends EventMap>(options: GatewayOptions<E>): Gateway<E> {
-  const cap = (base: number): number => (options.capScale === 0 ? Infinity : base * options.capScale);
-  const addresses = new AddressCap(cap(LIMITS.connectionsPerIp));
+  const admission = new Admission(options);
   const io = new Server({
     adapter: fanOutAdapter(options.adapter),
     serveClient: false,
@@ -85,14 +89,12 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
     },
     // CORS settings do not gate websockets, so origins are checked here for both transports.
     allowRequest: (request, done) => {
-      if (draining) return done('stopping', false);
-      const { origin } = request.headers;
-      if (origin !== undefined && !options.allowsOrigin(origin)) return done('origin not allowed', false);
-      if (isNew(request) && !addresses.allows(originOf(request, options.trustedHops).ip)) {
-        return done('too many connections', false);
-      }
-      done(null, true);
+      const refused = admission.refusal(request, isNew(request));
+      if (refused) done(REFUSALS[refused], false);
+      else done(null, true);
     },
+    // It would end what is not its own, unless that speaks within a second.
+    destroyUpgrade: false,
   });
   const namespace = io.of('/');
   const adapter = namespace.adapter as unknown as FanOutAdapter;
@@ -108,7 +110,6 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
   });
   /** Sessions that ended lately: one may end between its check at the handshake and its socket's registration. */
   const endedSessions = new LRUCache<string, CloseReason>({ max: 10_000, ttl: 60_000 });
-  let draining = false;
 
   function serve(service: GatewayService): void {
     namespace.use(
@@ -116,7 +117,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
         authenticate: service.authenticate,
         protocolVersion: options.protocolVersion,
         connectionsOf: (userId) => rooms.size(userRoom(userId)),
-        maxConnectionsPerUser: cap(LIMITS.connectionsPerUser),
+        maxConnectionsPerUser: admission.maxPerUser,
         onPassed: (socket) => rooms.gather(socket),
         onBug: options.onBug,
       }),
@@ -141,21 +142,22 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
     namespace.on('connection', (socket) => {
       const { session } = socket.data as { session: Session };
       void socket.join([userRoom(session.userId), EVERYONE]);
-      const connection = new Connection(socket, session, originOf(socket.request, options.trustedHops), deps);
+      const connection = new Connection(socket, session, admission.originOf(socket.request), deps);
       connections.set(socket.id, connection);
       forgetHandshake(socket);
       const ended = endedSessions.get(session.sessionId);
       if (ended) connection.close(ended);
     });
     io.attach(options.httpServer);
+    routeUpgrades(options.httpServer, service.upgrades ?? [], options.onBug);
     io.engine.on('connection', (transport: CountedTransport) => {
-      transport.countedIp = originOf(transport.request, options.trustedHops).ip;
-      addresses.add(transport.countedIp);
+      transport.countedIp = admission.originOf(transport.request).ip;
+      admission.add(transport.countedIp);
       transport.on('close', uncount);
     });
     // One function for all, since a closure for each would cost memory.
     function uncount(this: CountedTransport): void {
-      addresses.remove(this.countedIp);
+      admission.remove(this.countedIp);
     }
   }
 
@@ -168,7 +170,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
   }
 
   async function drain(): Promise<void> {
-    draining = true;
+    admission.close();
     rooms.flush();
     const ends = [...connections.values()].map((connection) => {
       const inMs = Math.floor(Math.random() * LIMITS.drainMs);
@@ -186,6 +188,7 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
 
   return {
     rooms,
+    admission,
     serve,
     closeSessions,
     connectionCount: () => connections.size,
@@ -203,10 +206,12 @@ export function createGateway<E extends EventMap>(options: GatewayOptions<E>): G
 }
 
 interface CountedTransport {
-  readonly request: Parameters<typeof originOf>[0];
+  readonly request: IncomingMessage;
   countedIp: string;
   on(event: 'close', listener: (this: CountedTransport) => void): void;
 }
+
+const REFUSALS = { stopping: 'stopping', origin: 'origin not allowed', full: 'too many connections' } as const;
 
 const NOTHING = Object.freeze({});
 const NO_HEADERS: readonly string[] = Object.freeze([]);

@@ -170,6 +170,22 @@ export const LIMITS = {
   typingExpiryMs: 5_000,
   /** A change of presence is told after this, so that a reconnect is not a flicker. */
   presenceDebounceMs: 2_000,
+  /** What everybody says of themselves in one document (cursors, names): it goes to each who comes. */
+  awarenessBytes: 48 * KIB,
+  /** Who has said nothing for so long is gone; clients of y-protocols speak every 15 s. */
+  awarenessTimeoutMs: 30_000,
+  /** Clients that one connection speaks for in one document. */
+  awarenessClientsPerConnection: 32,
+  /** A ticket for `/yjs` has to be used for the first time within this. */
+  ticketFirstUseMs: 600_000,
+  /** Somebody on `/yjs` hears something at least this often: stock providers take 30 s of silence for a broken line. */
+  yjsQuietMs: 20_000,
+  /** Updates of one connection on `/yjs` that wait to be durable; it is not read meanwhile. */
+  yjsUpdatesUnderWay: 64,
+  /** Messages of one connection on `/yjs` in a second; stock providers send back all that they hear of others' cursors. */
+  yjsMessagesPerSecond: 1_000,
+  /** How long a connection on `/yjs` that is told to close may take for it. */
+  yjsCloseMs: 5_000,
   /** Devices of one user in the key directory. */
   devicesPerUser: 10,
   /** A key or signature in base64: post-quantum ones fit (ML-DSA-65 signs with 3,309 bytes). */

@@ -4,13 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Types } from 'mongoose';
 import * as Y from 'yjs';
-import { createCluster } from '../../src/cluster/index.ts';
+import { createCluster, type Bus } from '../../src/cluster/index.ts';
 import type { Access } from '../../src/features/documents/contract.ts';
 import { createDocumentParts, type DocumentParts } from '../../src/features/documents/index.ts';
+import type { Yjs } from '../../src/features/documents/yjs.ts';
+import { Admission } from '../../src/gateway/admission.ts';
+import { routeUpgrades } from '../../src/gateway/upgrades.ts';
 import { createMetrics } from '../../src/observability/index.ts';
 import { Fault } from '../../src/protocol/index.ts';
 import { createDiskBlobs } from '../../src/storage/blobs/index.ts';
 import { ensureIndexes } from '../../src/storage/database.ts';
+import { FakeClock } from '../contract/fake-clock.ts';
 import { createBusNetwork, type BusNetwork } from './bus-network.ts';
 import { openTestDatabase } from './database.ts';
 import { startGateway, type TestGateway } from './gateway.ts';
@@ -18,9 +22,23 @@ import { silentLog as log } from './log.ts';
 
 export interface DocumentNode extends DocumentParts {
   gateway: TestGateway;
+  bus: Bus;
+  yjs: Yjs;
   bugs: unknown[];
+  /** Who is out there as seen by `/yjs`: tokens are `<userId>/<sessionId>` and, where they end, `/<milliseconds>`. */
+  doors: TestDoors;
   /** What was told of stored texts. */
   saved: { fileId: string; userId: string | undefined; sizeBytes: number }[];
+}
+
+export interface TestDoors {
+  endedSessions: Set<string>;
+  /** Thrown at whoever changes something. */
+  limit: ((userId: string) => void) | undefined;
+  slow: unknown[];
+  clock: FakeClock;
+  /** Added to the time of day. */
+  aheadMs: number;
 }
 
 export interface DocumentWorld extends AsyncDisposable {
@@ -62,11 +80,20 @@ export async function openDocumentWorld(count = 1): Promise<DocumentWorld> {
     const gateway = await startGateway({ bus });
     const bugs: unknown[] = [];
     const saved: DocumentNode['saved'] = [];
+    const clock = new FakeClock();
+    const doors: TestDoors = { endedSessions: new Set(), limit: undefined, slow: [], clock, aheadMs: 0 };
+    const admission = new Admission({
+      trustedHops: 0,
+      allowsOrigin: (origin) => origin === 'http://localhost',
+      capScale: 1,
+    });
     const parts = createDocumentParts({
       connection,
       rooms: gateway.rooms,
       bus,
       leases: cluster.leases,
+      nodeId: `node-${i}`,
+      onNodeDeath: () => () => {},
       blobs,
       async access(_fileId, userId) {
         const granted = access.get(userId) ?? 'write';
@@ -82,12 +109,31 @@ export async function openDocumentWorld(count = 1): Promise<DocumentWorld> {
         return () => void removedListeners.delete(listener);
       },
       saved: async (fileId, change) => void saved.push({ fileId, ...change }),
+      yjs: {
+        async authenticate(token) {
+          const [userId = '', sessionId = '', expiresAtMs = 'Infinity'] = token.split('/');
+          if (sessionId === '') throw new Fault('unauthenticated', 'No such token');
+          return { userId, sessionId, expiresAtMs: Number(expiresAtMs) };
+        },
+        isLive: async (sessionId) => !doors.endedSessions.has(sessionId),
+        limit: (userId) => doors.limit?.(userId),
+        maxPerUser: admission.maxPerUser,
+        admit: (request) => admission.admit(request),
+        onSlow: (reader) => doors.slow.push(reader),
+        secret: 'a pepper',
+        sessionDays: 30,
+        clock,
+      },
       onBug: (error) => bugs.push(error),
+      nameOf: async (userIds) => new Map(userIds.map((userId) => [userId, `Name ${userId}`])),
       log,
-      now: Date.now,
+      now: () => Date.now() + doors.aheadMs,
     });
+    const { yjs } = parts.feature;
+    if (!yjs) throw new Error('Its doors are given');
+    routeUpgrades(gateway.http, [yjs.upgrade], (error) => bugs.push(error));
     await ensureIndexes(connection);
-    nodes.push({ ...parts, gateway, bugs, saved });
+    nodes.push({ ...parts, yjs, gateway, bus, bugs, doors, saved });
     ends.unshift(
       () => parts.feature.close(),
       async () => gateway[Symbol.asyncDispose](),

@@ -1,6 +1,6 @@
 /** Rooms on a real Socket.IO server, without sessions: sockets join as a test says. */
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server, type Namespace, type Socket as ServerSocket } from 'socket.io';
 import { io, type Socket } from 'socket.io-client';
@@ -25,6 +25,7 @@ export interface TestMember {
 
 export interface TestGateway extends AsyncDisposable {
   url: string;
+  http: HttpServer;
   rooms: SocketRooms<typeof events>;
   namespace: Namespace;
   bugs: unknown[];
@@ -51,6 +52,7 @@ export async function startGateway({
     adapter: fanOutAdapter(adapter),
     pingInterval: pingIntervalMs,
     pingTimeout: pingTimeoutMs,
+    destroyUpgrade: false,
   });
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
@@ -68,6 +70,7 @@ export async function startGateway({
   const rawClients: RawClient[] = [];
   return {
     url,
+    http,
     rooms,
     namespace,
     bugs,

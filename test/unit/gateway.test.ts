@@ -1,12 +1,14 @@
 /** Whole gateways of several nodes over one bus, with operations of the test's own. */
 import { createServer } from 'node:http';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import { connect as connectTcp, type AddressInfo, type Socket as TcpSocket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { io, type Socket } from 'socket.io-client';
 import { expect, onTestFinished, test } from 'vitest';
 import { createGateway, type Gateway, type SlowReader } from '../../src/gateway/gateway.ts';
 import type { Bus } from '../../src/cluster/index.ts';
 import { events } from '../../src/features/registry.ts';
+import type { UpgradeRoute } from '../../src/gateway/upgrades.ts';
 import { LIMITS, userRoom, type Answer } from '../../src/protocol/index.ts';
 import { createBusNetwork } from '../support/bus-network.ts';
 import { connectRaw, type RawClient } from '../support/raw-client.ts';
@@ -14,6 +16,7 @@ import { connectRaw, type RawClient } from '../support/raw-client.ts';
 const MIB = 1024 * 1024;
 
 interface Node {
+  url: string;
   gateway: Gateway<typeof events>;
   slowReaders: SlowReader[];
   /** Connects with a token that says who it is and in which session; resolves with the `hello`. */
@@ -23,7 +26,7 @@ interface Node {
 
 const idOf = (name: string): string => Buffer.from(name.padEnd(12, '-')).toString('hex');
 
-async function startNode(bus: Bus): Promise<Node> {
+async function startNode(bus: Bus, upgrades: readonly UpgradeRoute[] = []): Promise<Node> {
   const httpServer = createServer();
   const slowReaders: SlowReader[] = [];
   const gateway = createGateway({
@@ -50,6 +53,7 @@ async function startNode(bus: Bus): Promise<Node> {
       return { userId: idOf(user), sessionId: idOf(session), expiresAtMs: Date.now() + 3_600_000 };
     },
     hooks: [],
+    upgrades,
   });
   httpServer.listen(0, '127.0.0.1');
   await once(httpServer, 'listening');
@@ -60,6 +64,7 @@ async function startNode(bus: Bus): Promise<Node> {
     await gateway.close();
   });
   return {
+    url,
     gateway,
     slowReaders,
     async connect(token) {
@@ -145,4 +150,33 @@ test('[PR-32] who asks and does not read is refused before it costs much, and ge
   await expect.poll(() => node.gateway.outboundBytes()).toBe(0);
   client.emit('doc:open', { bytes: answerBytes }, 99);
   await expect.poll(() => client.answer(99)?.ok).toBe(true);
+});
+
+test('[DC-41] a foreign upgrade gets to its feature, one that nobody knows is ended', async () => {
+  const sockets: Duplex[] = [];
+  const route: UpgradeRoute = {
+    prefix: '/yjs/',
+    handle(_request, socket) {
+      sockets.push(socket);
+      socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+    },
+  };
+  const node = await startNode(createBusNetwork().node(), [route]);
+  const { port } = new URL(node.url);
+  const upgrade = (path: string): TcpSocket => {
+    const socket = connectTcp(Number(port), '127.0.0.1');
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+    return socket;
+  };
+  const known = upgrade('/yjs/1');
+  await once(known, 'data');
+  const unknown = upgrade('/elsewhere');
+  const [answer] = (await once(unknown, 'data')) as [Buffer];
+  expect(String(answer)).toMatch(/^HTTP\/1\.1 404 /);
+  await once(unknown, 'close');
+  // Socket.IO works beside it.
+  await node.connect('ada/1');
+  expect(sockets[0]?.destroyed).toBe(false);
+  known.destroy();
+  sockets[0]?.destroy();
 });

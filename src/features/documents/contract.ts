@@ -1,13 +1,10 @@
 /** Operations and events of documents that are edited by Yjs. */
 import { z } from 'zod';
-import { Empty, event, Id, LIMITS, operation, Time } from '../../protocol/index.ts';
+import { Bytes, Empty, event, Id, LIMITS, operation, Time } from '../../protocol/index.ts';
+import { awarenessEvents, awarenessOperations } from './awareness-operations.ts';
+import { ticketOperations } from './ticket-operations.ts';
 import { plainEvents, plainOperations } from './plain-operations.ts';
 import { versionOperations } from './version-operations.ts';
-
-/** Binary data: an `ArrayBuffer` or a view of one; on this side a `Uint8Array`. */
-export const Bytes = z
-  .custom<Uint8Array>((value) => value instanceof Uint8Array, { error: 'must be binary data' })
-  .meta({ description: 'Binary data' });
 
 /** What somebody may do with a document. */
 export const AccessLevel = z.enum(['write', 'read']);
@@ -52,6 +49,8 @@ export const documentsContract = {
   }),
   ...plainOperations,
   ...versionOperations,
+  ...awarenessOperations,
+  ...ticketOperations,
 };
 
 export const documentsEvents = {
@@ -72,4 +71,5 @@ export const documentsEvents = {
     doc: 'What this user may do with an open document has changed. `none`: it is closed.',
   }),
   ...plainEvents,
+  ...awarenessEvents,
 };

@@ -1,15 +1,23 @@
-import { connectionOf, type Handlers } from '../../protocol/index.ts';
+import { connectionOf, Fault, LIMITS, type Handlers } from '../../protocol/index.ts';
+import type { Awareness } from './awareness.ts';
 import type { documentsContract } from './contract.ts';
+import type { FileAccess } from './documents.ts';
 import { createPlainHandlers, type PlainHandlersDeps } from './plain-handlers.ts';
 import type { SocketPeers } from './socket-peers.ts';
+import type { Tickets } from './tickets.ts';
 import { createVersionHandlers, type VersionHandlersDeps } from './version-handlers.ts';
 
 export interface HandlersDeps extends PlainHandlersDeps, VersionHandlersDeps {
   sockets: SocketPeers;
+  awareness: Awareness;
+  /** Absent where nobody comes in by `/yjs`. */
+  tickets: Tickets | undefined;
+  access: FileAccess;
   now: () => number;
 }
 
-export function createHandlers({ sockets, now, ...deps }: HandlersDeps): Handlers<typeof documentsContract> {
+export function createHandlers(deps: HandlersDeps): Handlers<typeof documentsContract> {
+  const { sockets, awareness, tickets, access, now } = deps;
   return {
     async 'doc:open'({ fileId, stateVector }, context) {
       const socket = { id: connectionOf(context), userId: context.session.userId };
@@ -28,6 +36,18 @@ export function createHandlers({ sockets, now, ...deps }: HandlersDeps): Handler
     async 'doc:close'({ docId }, context) {
       sockets.close(connectionOf(context), docId);
       return {};
+    },
+
+    async 'doc:awareness'({ docId, update }, context) {
+      awareness.apply(docId, connectionOf(context), update);
+      return {};
+    },
+
+    async 'doc:ticket'({ fileId }, { session: { userId, sessionId } }) {
+      if (!tickets) throw new Fault('unsupported', 'Stock Yjs providers are not served here');
+      await access(fileId, userId);
+      const ticket = tickets.sign({ fileId, userId, sessionId });
+      return { ticket, expiresInSeconds: LIMITS.ticketFirstUseMs / 1_000 };
     },
 
     ...createPlainHandlers(deps),

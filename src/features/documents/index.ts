@@ -1,9 +1,11 @@
 /** Text files that many people edit at once, by Yjs. Their text is stored here and nowhere else. */
+import { randomUUID } from 'node:crypto';
 import type { Connection } from 'mongoose';
 import type { Bus, Leases } from '../../cluster/index.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Handlers, Rooms } from '../../protocol/index.ts';
 import type { Blobs } from '../../storage/blobs/index.ts';
+import { Awareness } from './awareness.ts';
 import { CONTENT } from './check-update.ts';
 import { Compaction } from './compaction.ts';
 import type { documentsContract, documentsEvents } from './contract.ts';
@@ -17,8 +19,11 @@ import { TextDiffer } from './text-differ.ts';
 import { UpdateLog } from './update-log.ts';
 import { createVersionModel } from './version-model.ts';
 import { Versions } from './versions.ts';
+import { WatchPresence } from './watch-presence.ts';
 import { Watchers } from './watchers.ts';
 import { writeText } from './written-text.ts';
+import type { OpenPeer } from './yjs-peer.ts';
+import { createYjs, type Yjs, type YjsDoors } from './yjs.ts';
 
 export type { FileAccess } from './documents.ts';
 
@@ -39,6 +44,8 @@ export interface DocumentPort {
 export interface DocumentsFeature extends DocumentPort {
   handlers: Handlers<typeof documentsContract>;
   disconnected(connection: { id: string }): void;
+  /** The way in of stock Yjs providers, where it is open. */
+  yjs: Yjs | undefined;
   /** Positions are compared with the log now: something may not have been heard of. */
   compare(): Promise<void>;
   /** Updates that wait for their durable write. */
@@ -51,8 +58,12 @@ export interface DocumentsFeature extends DocumentPort {
 export interface DocumentsFeatureDeps {
   connection: Connection;
   rooms: Rooms<typeof documentsEvents>;
-  bus: Pick<Bus, 'onReady'>;
+  bus: Pick<Bus, 'onReady' | 'subscribe'>;
   leases: Leases;
+  /** This node among the others. */
+  nodeId?: string;
+  /** Called with a node that has died. Returns how to stop. */
+  onNodeDeath?: (listener: (nodeId: string) => void) => () => void;
   blobs: Blobs;
   /** Who may do what with a file. */
   access: FileAccess;
@@ -64,7 +75,9 @@ export interface DocumentsFeatureDeps {
   onRemoved: (listener: (fileIds: readonly string[]) => void) => () => void;
   /** A text has been stored anew; at most once per 2 s and file. */
   saved: (fileId: string, change: { userId: string | undefined; sizeBytes: number }) => Promise<void>;
-  onBug: (error: unknown, fields: { documentId: string }) => void;
+  /** Who comes in by `/yjs`: nobody, if not given. */
+  yjs?: YjsDoors;
+  onBug: (error: unknown, fields: Record<string, unknown>) => void;
   log: Log;
   now: () => number;
 }
@@ -107,8 +120,26 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     log,
   });
   const documents: Documents = new Documents({ models, open, updates, blobs, access: deps.access, log });
-  const sockets = new SocketPeers({ documents, rooms });
-  const watchers = new Watchers({ documents, rooms, log });
+  const { nodeId = randomUUID(), onNodeDeath = () => () => {} } = deps;
+  const awareness = new Awareness({ rooms, nodeId, onNodeDeath });
+  const sockets = new SocketPeers({ documents, awareness, rooms });
+  const openPeer: OpenPeer = (request) => documents.openPeer(request);
+  const yjs = deps.yjs && createYjs(deps.yjs, { connection, openPeer, awareness, bus, onBug, now });
+  const presence: WatchPresence = new WatchPresence({
+    awareness,
+    documents,
+    rooms,
+    nameOf: deps.nameOf ?? (async () => new Map()),
+    log,
+  });
+  const watchers = new Watchers({
+    documents,
+    rooms,
+    onEntered: (fileId, socket) => presence.enter(fileId, socket),
+    onLeft: (fileId, connectionId) => presence.leave(fileId, connectionId),
+    onChanged: (fileId) => presence.textChanged(fileId),
+    log,
+  });
   const differ = new TextDiffer(log);
   const write: DocumentPort['write'] = (fileId, text, userId) => writeText({ documents, differ }, fileId, text, userId);
   const stops = [
@@ -128,16 +159,31 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
       await documents.remove(fileIds);
       await versions.remove(fileIds);
     },
-    handlers: createHandlers({ sockets, now, documents, access: deps.access, watchers, versions, write }),
+    handlers: createHandlers({
+      sockets,
+      awareness,
+      tickets: yjs?.tickets,
+      documents,
+      access: deps.access,
+      watchers,
+      presence,
+      versions,
+      write,
+      now,
+    }),
     disconnected({ id }) {
       sockets.disconnected(id);
       watchers.disconnected(id);
     },
+    yjs,
     compare: () => open.compare(),
     queuedUpdates: () => updates.queued,
     openDocuments: () => open.size,
     async close() {
       for (const stop of stops) stop();
+      yjs?.close();
+      presence.close();
+      awareness.close();
       await updates.drain();
       await saved.close();
       await versions.drain();

@@ -5,16 +5,18 @@ import { placeEdits, type JsonEdit } from './json-edits.ts';
 import type { plainOperations } from './plain-operations.ts';
 import { seenText, stateOf } from './seen-text.ts';
 import { splice } from './text-splice.ts';
+import type { WatchPresence } from './watch-presence.ts';
 import type { Watchers } from './watchers.ts';
 
 export interface PlainHandlersDeps {
   documents: Pick<Documents, 'change'>;
   access: FileAccess;
   watchers: Watchers;
+  presence: Pick<WatchPresence, 'move'>;
 }
 
 export function createPlainHandlers(deps: PlainHandlersDeps): Handlers<typeof plainOperations> {
-  const { documents, access, watchers } = deps;
+  const { documents, access, watchers, presence } = deps;
   return {
     async 'file:edit'({ fileId, edits, stateVector }, { session, release }) {
       const { userId } = session;
@@ -28,6 +30,13 @@ export function createPlainHandlers(deps: PlainHandlersDeps): Handlers<typeof pl
       });
       release();
       return { stateVector: await changed };
+    },
+
+    async 'cursor:move'({ fileId, index, head }, context) {
+      const connectionId = connectionOf(context);
+      watchers.assertWatching(connectionId, fileId);
+      await presence.move(fileId, connectionId, index, head ?? index);
+      return {};
     },
 
     async 'doc:watch'({ fileId }, context) {

@@ -1,10 +1,12 @@
 /** Which documents each socket of this node has open. The socket is in a document's room as long. */
 import { docRoom, Fault, LIMITS, type Rooms } from '../../protocol/index.ts';
+import type { Awareness } from './awareness.ts';
 import type { Access, documentsEvents } from './contract.ts';
 import type { Documents, Peer } from './documents.ts';
 
 export interface SocketPeersDeps {
   documents: Documents;
+  awareness: Pick<Awareness, 'join' | 'leave'>;
   rooms: Rooms<typeof documentsEvents>;
 }
 
@@ -28,7 +30,7 @@ export class SocketPeers {
     fileId: string,
     stateVector: Uint8Array | undefined,
   ): Promise<Peer> {
-    const { documents, rooms } = this.#deps;
+    const { documents, awareness, rooms } = this.#deps;
     const own = this.#open.get(connectionId) ?? new Map<string, Peer | undefined>();
     this.#open.set(connectionId, own);
     if (!own.has(fileId) && own.size >= LIMITS.documentsPerSocket) {
@@ -47,6 +49,7 @@ export class SocketPeers {
       former?.close();
       // The socket went meanwhile.
       if (this.#open.get(connectionId) !== own) peer.close();
+      else awareness.join(fileId, { connectionId, userId });
       own.set(fileId, peer);
       return peer;
     } catch (error) {
@@ -67,6 +70,7 @@ export class SocketPeers {
     if (!own?.has(docId)) return;
     own.get(docId)?.close();
     own.delete(docId);
+    this.#deps.awareness.leave(docId, connectionId);
     this.#deps.rooms.leave({ connectionId }, docRoom(docId));
   }
 
@@ -74,7 +78,10 @@ export class SocketPeers {
     const own = this.#open.get(connectionId);
     if (!own) return;
     this.#open.delete(connectionId);
-    for (const peer of own.values()) peer?.close();
+    for (const [docId, peer] of own) {
+      peer?.close();
+      this.#deps.awareness.leave(docId, connectionId);
+    }
   }
 
   #accessChanged(connectionId: string, docId: string, access: Access | undefined): void {

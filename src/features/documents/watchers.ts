@@ -16,6 +16,11 @@ import type { TextSplice } from './text-splice.ts';
 export interface WatchersDeps {
   documents: Pick<Documents, 'openPeer' | 'listen' | 'read'>;
   rooms: Rooms<typeof documentsEvents>;
+  /** A socket has begun to watch. */
+  onEntered: (fileId: string, socket: SocketRef) => void;
+  onLeft: (fileId: string, connectionId: string) => void;
+  /** A change has been told. */
+  onChanged: (fileId: string) => void;
   log: Log;
 }
 
@@ -48,7 +53,7 @@ export class Watchers {
 
   /** Lets a socket hear the text from the moment on that the answer is of. */
   async watch(socket: SocketRef, fileId: string): Promise<TextNow> {
-    const { documents, rooms } = this.#deps;
+    const { documents, rooms, onEntered } = this.#deps;
     const { id: connectionId, userId } = socket;
     const own = this.#sockets.get(connectionId) ?? new Map<string, Peer>();
     this.#sockets.set(connectionId, own);
@@ -76,6 +81,7 @@ export class Watchers {
       return await documents.read(fileId, (doc) => {
         if (!this.#watched.get(fileId)?.connectionIds.has(connectionId)) throw gone();
         rooms.join({ connectionId }, docWatchRoom(fileId));
+        onEntered(fileId, socket);
         return { text: textOf(doc), stateVector: stateOf(doc) };
       });
     } catch (error) {
@@ -136,6 +142,7 @@ export class Watchers {
   #forget(fileId: string, connectionId: string): void {
     const watched = this.#watched.get(fileId);
     if (!watched?.connectionIds.delete(connectionId)) return;
+    this.#deps.onLeft(fileId, connectionId);
     if (watched.connectionIds.size > 0) return;
     this.#watched.delete(fileId);
     // Where it could not begin there is nothing to end.
@@ -159,6 +166,7 @@ export class Watchers {
       ...(userId === undefined ? {} : { userId }),
       stateVector,
     });
+    this.#deps.onChanged(fileId);
   }
 
   /** Tells the whole text, where the changes cannot be told or are not all known. */

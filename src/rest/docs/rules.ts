@@ -233,11 +233,46 @@ export const RULES: RuleGroup[] = [
         'Who watches a text gets it, and then every durable change of it once and in order, whoever made it on whatever server; a change that cannot be told is followed by the whole text.',
       'DC-65':
         'Who may not read a text any more hears nothing of it from then on; who may only read is `forbidden` to edit it.',
+      'DC-66':
+        'Who watches a text hears who is there, who comes and who goes, by Yjs or without, on whatever server: once for each person, however many places they are in.',
+      'DC-67':
+        'A cursor is a place in the text as its hearer has it; editors with Yjs and clients without see those of each other.',
       'DC-70': `While a document is written, what it is with the first change of every ${LIMITS.documentVersionEveryMs / 60_000} minutes is kept as a version, once over all servers. Of those that nobody named the last ${LIMITS.documentVersionsAutomatic} are kept.`,
       'DC-71': 'A named version is kept until its document goes; a repetition with the same `clientId` gets the first.',
       'DC-72':
         'Restoring a version is an edit like any other; what was there before is kept as a version, so it can be taken back.',
       'DC-73': 'Versions go with their document.',
+    },
+  },
+  {
+    title: 'Who is in a document, and stock Yjs providers',
+    rules: {
+      'DC-30':
+        'What a client says of itself by `doc:awareness` goes to everybody in the document, the sender too, if its clock is higher than what is known; all of one turn goes together. Anything else is ignored.',
+      'DC-31':
+        'A Yjs client id is spoken for by one connection. Entries about those of other users are ignored, not refused; a client that comes back is spoken for by the new connection of the same user, and the end of the old one does not end it.',
+      'DC-32': `A client is gone when it says so, when its connection ends, or when it has said nothing for ${seconds(LIMITS.awarenessTimeoutMs)}.`,
+      'DC-33': `All states of a document together have at most ${kib(LIMITS.awarenessBytes)}; one connection speaks for at most ${LIMITS.awarenessClientsPerConnection} clients of a document.`,
+      'DC-34':
+        'What is no awareness update is `invalid`; an entry whose state is no JSON object, or is nested too deep, is left out. Everything that goes out stock clients can read.',
+      'DC-35': 'All servers know the same clients, also those who were there before a document was opened on a server.',
+      'DC-36':
+        'Who opens a document, by whichever transport, is told who is there. Awareness is the first that a slow reader misses; the newest states follow when it has caught up.',
+      'DC-40': `A ticket of \`doc:ticket\` is good for one user, session and file on every server. It is to be used within ${LIMITS.ticketFirstUseMs / 1_000} s, and serves from then on for as long as session and access last.`,
+      'DC-41':
+        'Stock y-websocket providers, as they are, work on `/yjs/<fileId>?token=<access token or ticket>`, beside all others on the same document, with what was written offline. Connections to other paths that are no HTTP are ended.',
+      'DC-42':
+        'An opening is everything there is as updates, then an empty SyncStep2, and a SyncStep1 for those who may write: who calls itself synced has all of it.',
+      'DC-43': `The upgrade is always accepted; 4401 (token), 4403 (origin, access, a change that is refused), 4404 (no such document) and 4413 (too large) are final, 1013 is to be tried later. Origins and the connections of one address are counted as on Socket.IO; a user has at most ${LIMITS.connectionsPerUser}.`,
+      'DC-44':
+        'A connection ends with its session, its access token, its access or its document: at once, on every server.',
+      'DC-45':
+        'Who may only read gets everything; their changes are answered with `permissionDenied`, and the connection stays. When they may write, what they have is asked for.',
+      'DC-46':
+        'What is not understood is ignored. A change that is refused ends its connection and reaches neither log nor others. Who sends more than allowed is read more slowly, and loses nothing.',
+      'DC-47': `For a connection that is not read at most ${mib(LIMITS.outboundBytes)} waits besides its opening; then it is closed with 1013.`,
+      'DC-48': `A silent cut is seen within ${seconds(LIMITS.pingIntervalMs + LIMITS.pingTimeoutMs + 1_000)}; a connection hears something at least every ${seconds(LIMITS.yjsQuietMs)}.`,
+      'DC-49': 'A server that stops closes these connections with 1013, spread over some seconds.',
     },
   },
   {

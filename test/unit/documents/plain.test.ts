@@ -1,5 +1,7 @@
 /** Documents for clients without Yjs: edits, texts that are written and watched. */
 import { expect, test } from 'vitest';
+import { applyAwarenessUpdate, Awareness as YAwareness, encodeAwarenessUpdate } from 'y-protocols/awareness';
+import * as Y from 'yjs';
 import type { DocumentsFeature } from '../../../src/features/documents/index.ts';
 import { LIMITS, type UserContext } from '../../../src/protocol/index.ts';
 import { randomOf } from '../../support/random.ts';
@@ -234,4 +236,93 @@ test('[DC-60] large texts that have little in common are written, too', async ()
   const { node, fileId } = at;
   await node.feature.write(fileId, lines.toReversed().join(''), newId());
   expect(await node.feature.text(fileId)).toBe(lines.toReversed().join(''));
+});
+
+/** People and cursors as a watching client hears them, and its own. */
+async function stand(node: DocumentNode, fileId: string, userId = newId()) {
+  const member = await node.gateway.join('run:tests');
+  const context = contextOf(userId, member.socket.id);
+  const heard: [string, string, (number | undefined)?, (number | undefined)?][] = [];
+  member.client.on('user:joined', ({ userId: who, name }: { userId: string; name: string }) => {
+    expect(name).toBe(`Name ${who}`);
+    heard.push(['joined', who]);
+  });
+  member.client.on('user:left', ({ userId: who }: { userId: string }) => heard.push(['left', who]));
+  member.client.on('cursor:moved', (event: { userId: string; index: number; head?: number }) =>
+    heard.push(['cursor', event.userId, event.index, event.head]),
+  );
+  await node.feature.handlers['doc:watch']({ fileId }, context);
+  return {
+    userId,
+    heard,
+    move: (index: number, head?: number) =>
+      node.feature.handlers['cursor:move']({ fileId, index, ...(head === undefined ? {} : { head }) }, context),
+    unwatch: () => node.feature.handlers['doc:unwatch']({ fileId }, context),
+  };
+}
+
+test('[DC-66] [DC-67] people and cursors, on two nodes, by Yjs and without', async () => {
+  await using at = await world(2, 'hello world');
+  const [a, b] = at.nodes as [DocumentNode, DocumentNode];
+  const { fileId } = at;
+  const ada = await stand(a, fileId);
+  await expect.poll(() => ada.heard).toEqual([['joined', ada.userId]]);
+  const ben = await stand(b, fileId);
+  await expect
+    .poll(() => ada.heard)
+    .toEqual([
+      ['joined', ada.userId],
+      ['joined', ben.userId],
+    ]);
+  await expect
+    .poll(() => ben.heard.map(([what, who]) => `${what} ${who}`).sort())
+    .toEqual([`joined ${ada.userId}`, `joined ${ben.userId}`].sort());
+  await ada.move(6, 11);
+  await expect.poll(() => ben.heard.at(-1)).toEqual(['cursor', ada.userId, 6, 11]);
+  await edit(b, ben.userId, { fileId, edits: [put(0, '>> ')] });
+  await ada.move(9);
+  await expect.poll(() => ben.heard.at(-1)).toEqual(['cursor', ada.userId, 9, undefined]);
+
+  // An editor with Yjs.
+  const [eve, doc] = [newId(), new Y.Doc()];
+  const peer = await openPeer(a, fileId, eve);
+  Y.applyUpdate(doc, Y.encodeStateAsUpdate(peer.doc));
+  const awareness = new YAwareness(doc);
+  const socket = await a.gateway.join(`doc:${fileId}`);
+  const context = contextOf(eve, socket.socket.id);
+  await a.feature.handlers['doc:open']({ fileId }, context);
+  const place = (index: number) => Y.createRelativePositionFromTypeIndex(doc.getText('content'), index);
+  awareness.setLocalState({ user: { name: 'Eve' }, cursor: { anchor: place(3), head: place(8) } });
+  const update = encodeAwarenessUpdate(awareness, [doc.clientID]);
+  await a.feature.handlers['doc:awareness']({ docId: fileId, update }, context);
+  await expect
+    .poll(() => ben.heard.slice(-2))
+    .toEqual([
+      ['joined', eve],
+      ['cursor', eve, 3, 8],
+    ]);
+  const seen = new YAwareness(new Y.Doc());
+  socket.client.on('doc:awareness-changed', (event: { update: ArrayBuffer }) =>
+    applyAwarenessUpdate(seen, new Uint8Array(event.update), 'server'),
+  );
+  await ben.move(0);
+  const names = () => [...seen.getStates().values()].map(({ user }) => (user as { name: string } | undefined)?.name);
+  await expect.poll(names).toContain(`Name ${ben.userId}`);
+
+  const late = await stand(b, fileId);
+  await expect
+    .poll(() =>
+      late.heard
+        .filter(([what]) => what === 'joined')
+        .map(([, who]) => who)
+        .sort(),
+    )
+    .toEqual([ada.userId, ben.userId, eve, late.userId].sort());
+  expect(late.heard).toContainEqual(['cursor', eve, 3, 8]);
+  await ben.unwatch();
+  await expect.poll(() => ada.heard.at(-1)).toEqual(['left', ben.userId]);
+  await expect(ben.move(0)).rejects.toMatchObject({ code: 'not_found' });
+  seen.destroy();
+  awareness.destroy();
+  expect([...a.bugs, ...b.bugs, ...a.gateway.bugs, ...b.gateway.bugs]).toEqual([]);
 });
