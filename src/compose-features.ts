@@ -138,6 +138,11 @@ export function composeFeatures(parts: FeatureParts): Features {
     nameOf,
     blocks,
     attachments,
+    projects: {
+      requireWriter: (projectId, userId) => projects.require(projectId, userId, 'write'),
+      standing: (projectId) => projects.standing(projectId),
+    },
+    jobs,
     onPosted(posted) {
       admin.posted();
       push.posted(posted);
@@ -178,6 +183,7 @@ export function composeFeatures(parts: FeatureParts): Features {
     now,
     secret: secrets.authPepper,
     existingUsers: (ids) => users.exists([...ids]),
+    chats: chat.ofProject,
     files: {
       create: (projectId, userId, texts) => files.write(projectId, userId, texts),
       copy: (from, to, userId) => files.copyProject(from, to, userId),

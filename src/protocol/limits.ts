@@ -36,6 +36,8 @@ export const LIMITS = {
   membersPerCreate: 200,
   /** Of one chat: every message is read state and fan-out for each of them. */
   membersPerChat: 5_000,
+  /** Of one project: whoever joins it joins all of them, each in its own log. */
+  chatsPerProject: 100,
   /** A deleted chat can be brought back for so long. */
   restoreDays: 30,
   /** The longest retention that can be asked for; longer is for ever. */
@@ -266,6 +268,21 @@ export const LIMITS = {
   streamChars: 1_000_000,
   /** Streams of one chat under way at once. */
   streamsPerChat: 4,
+  /**
+   * Of one live document, so that an edit made against an earlier text finds its place: about 100 bytes each. Somebody
+   * who types deletes one range at a time.
+   */
+  documentDeletionsKept: 5_000,
+  /** Edits of one `file:edit`; each is a step of its own. */
+  editsPerOperation: 1_000,
+  /** UTF-16 units that the `find`s of one `file:edit` may read together, about 0.1 s. */
+  editSearchChars: 64 * MIB,
+  /** A document that is written gets an automatic version this often … */
+  documentVersionEveryMs: 600_000,
+  /** … of which so many are kept: a long day's work. */
+  documentVersionsAutomatic: 50,
+  /** Named versions of one document: each holds all of its text. */
+  documentVersionsNamed: 100,
   /** A drained server closes its sockets within this, spread at random. */
   drainMs: 5_000,
   /** Everything has ended within this after SIGTERM. */

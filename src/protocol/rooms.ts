@@ -12,6 +12,7 @@ export type Room =
   | `presence:${string}`
   | `project:${string}`
   | `doc:${string}`
+  | `doc-watch:${string}`
   | `terminal:${string}`
   | `run:${string}`;
 
@@ -29,6 +30,8 @@ export const projectRoom = (projectId: string): Room => `project:${projectId}`;
 
 /** Sockets that have a text file open as a document (`doc:open`): its updates and awareness. */
 export const docRoom = (fileId: string): Room => `doc:${fileId}`;
+/** Sockets that watch a text file as plain JSON (`doc:watch`). */
+export const docWatchRoom = (fileId: string): Room => `doc-watch:${fileId}`;
 
 /** Either one socket or every socket in a room. */
 export type Target = { connectionId: string } | { room: Room };

@@ -83,6 +83,17 @@ async function waitForAssistant(): Promise<void> {
   });
 }
 
+async function askInProject(): Promise<void> {
+  const { data } = await ok('POST', '/api/projects', { name: 'Chatbot' }, ada);
+  const { id: projectId } = (data as unknown as { project: { id: string } }).project;
+  const made = await ok('POST', '/api/chats', { kind: 'project', projectId }, ada);
+  const { chat } = (made as unknown as { data: { chat: { id: string } } }).data;
+  expect(chat).toMatchObject({ kind: 'project', projectId });
+  expect(await ok('POST', `/api/chats/${chat.id}/prompt`, { content: 'hello', wait: true }, ada)).toMatchObject({
+    data: { chatId: chat.id, message: { sender: { type: 'assistant' } }, usage: { outputTokens: expect.any(Number) } },
+  });
+}
+
 async function sendOtp(): Promise<void> {
   expect(await ok('POST', '/api/auth/send-otp', { phoneNumber: '+14155552671', channel: 'sms' })).toMatchObject({
     data: { challengeId: expect.any(String), expiresInSeconds: 300, resendAfterSeconds: 60 },
@@ -336,7 +347,7 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
     'POST /api/auth/register': register,
     'POST /api/auth/login': login,
     'GET`, `PUT /api/users/profile': profile,
-    'POST /api/chat/:projectId': waitForAssistant,
+    'POST /api/chat/:projectId': askInProject,
     JWT_EXPIRES_IN: variable('ACCESS_TOKEN_SECONDS', '600', 'accessTokenSeconds', 600),
     FRONTEND_URL: variable('PUBLIC_URL', 'https://a.example', 'allowedOrigins', ['https://a.example']),
     RATE_LIMIT_WINDOW_MS: variable('RATE_LIMIT_SCALE', '2', 'rateLimitScale', 2),

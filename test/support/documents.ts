@@ -125,6 +125,7 @@ export async function openDocumentWorld(count = 1): Promise<DocumentWorld> {
         clock,
       },
       onBug: (error) => bugs.push(error),
+      nameOf: async (userIds) => new Map(userIds.map((userId) => [userId, `Name ${userId}`])),
       log,
       now: () => Date.now() + doors.aheadMs,
     });

@@ -8,7 +8,7 @@ import { createChatModels, type MessageEntry } from '../../src/features/chat/mod
 import { ensureIndexes } from '../../src/storage/database.ts';
 import { openTestDatabase } from '../support/database.ts';
 import { createTestLog } from './ai/test-log.ts';
-import { createTestRooms } from './ai/ai-setup.ts';
+import { createTestRooms, withoutProjects } from './ai/ai-setup.ts';
 
 const [ada, grace, joan] = [new Types.ObjectId(), new Types.ObjectId(), new Types.ObjectId()];
 
@@ -34,6 +34,7 @@ async function setUp() {
         view: (info) => ({ ...info, url: '', urlExpiresAt: new Date().toISOString() }),
         release: async () => {},
       },
+      ...withoutProjects,
     });
   const chat = open();
   const models = createChatModels(connection);

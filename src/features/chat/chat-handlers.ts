@@ -30,7 +30,16 @@ export function createChatHandlers(deps: ChatHandlerDeps): Handlers<typeof chatO
     },
 
     async 'chat:list'(input, { session }) {
-      const { limit = LIMITS.listDefault, cursor, kind, search, starred, archived, status = 'active' } = input;
+      const {
+        limit = LIMITS.listDefault,
+        cursor,
+        kind,
+        projectId,
+        search,
+        starred,
+        archived,
+        status = 'active',
+      } = input;
       const mine = await memberships.ofUser(session.userId, status === 'active' ? 'active' : 'closed');
       const wanted = mine.filter(
         (row) =>
@@ -42,7 +51,10 @@ export function createChatHandlers(deps: ChatHandlerDeps): Handlers<typeof chatO
         .find<ChatRecord>({
           _id: { $in: wanted.map(({ chatId }) => chatId) },
           status,
+          // What was deleted with its project is restored with it.
+          ...(status === 'deleted' ? { withProject: { $exists: false } } : {}),
           ...(kind ? { kind } : {}),
+          ...(projectId === undefined ? {} : { projectId: new Types.ObjectId(projectId) }),
           ...(search === undefined ? {} : { name: { $regex: escapeRegex(search), $options: 'i' } }),
           ...(cursor === undefined ? {} : belowPlace('lastActivityAt', parseCursor(cursor))),
         })
@@ -72,7 +84,9 @@ export function createChatHandlers(deps: ChatHandlerDeps): Handlers<typeof chatO
     },
 
     async 'chat:restore'({ chatId }, { session }) {
-      await lifecycle.restore(chatId, session.userId);
+      const chat = await views.record(chatId);
+      if (chat.projectId) await deps.projectChats.restore(chat, session.userId);
+      else await lifecycle.restore(chatId, session.userId);
       return { chat: await views.one(chatId, session.userId) };
     },
 

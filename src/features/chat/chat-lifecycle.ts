@@ -14,9 +14,13 @@ export interface ChatLifecycleDeps {
   bus: Bus;
   audit: Audit;
   now: () => number;
+  /** Makes the memberships of a deleted chat of a project those of the project. */
+  alignClosed: (chat: ChatRecord) => Promise<void>;
 }
 
 const DAY_MS = 86_400_000;
+/** Nobody can restore what was deleted then. */
+const LONG_AGO = new Date(0);
 
 export class ChatLifecycle {
   readonly #deps: ChatLifecycleDeps;
@@ -78,12 +82,40 @@ export class ChatLifecycle {
         _id: membership.chatId,
         status: 'deleted',
         deletedAt: { $gt: new Date(now() - LIMITS.restoreDays * DAY_MS) },
+        withProject: { $exists: false },
       },
       { $set: { status: 'active', changing: true }, $unset: { deletedAt: '' } },
     );
     if ((await this.#record(chatId)).status !== 'active') throw notFound();
     await this.#follow(membership.chatId);
     this.#deps.audit.record({ action: 'chat.restore', userId, target: chatId, ok: true });
+  }
+
+  /** Of a project that is deleted, since then; the chat comes back with it. */
+  async deleteWithProject(_id: Types.ObjectId, deletedAt: Date): Promise<void> {
+    const { modifiedCount } = await this.#deps.models.chats.collection.updateOne(
+      { _id, status: 'active' },
+      { $set: { status: 'deleted', deletedAt, withProject: true, changing: true } },
+    );
+    if (modifiedCount > 0) await this.#follow(_id);
+  }
+
+  /** What was deleted with its project. */
+  async restoreWithProject(_id: Types.ObjectId): Promise<void> {
+    const { modifiedCount } = await this.#deps.models.chats.collection.updateOne(
+      { _id, status: 'deleted', withProject: true },
+      { $set: { status: 'active', changing: true }, $unset: { deletedAt: '', withProject: '' } },
+    );
+    if (modifiedCount > 0) await this.#follow(_id);
+  }
+
+  /** The project is gone for ever: so is the chat when deleted ones are looked for next. */
+  async endWithProject(_id: Types.ObjectId): Promise<void> {
+    await this.deleteWithProject(_id, LONG_AGO);
+    await this.#deps.models.chats.collection.updateOne(
+      { _id, status: 'deleted' },
+      { $set: { deletedAt: LONG_AGO, withProject: true } },
+    );
   }
 
   /** Ends what a node that died has left half done. */
@@ -98,11 +130,18 @@ export class ChatLifecycle {
   async #follow(_id: Types.ObjectId): Promise<void> {
     const { models, memberships } = this.#deps;
     const chatId = _id.toHexString();
-    const { status, changing } = await this.#record(chatId);
+    const chat = await this.#record(chatId);
+    const { status, changing } = chat;
     if (!changing) return;
-    if (status === 'deleted') await memberships.setChatState(_id, 'active', 'closed');
-    else await memberships.setChatState(_id, 'closed', 'active');
-    await models.chats.collection.updateOne({ _id, status }, { $unset: { changing: '' } });
+    if (status === 'deleted') {
+      await memberships.setChatState(_id, 'active', 'closed');
+    } else {
+      // Before anybody is let in: some may have left the project meanwhile.
+      if (chat.projectId) await this.#deps.alignClosed(chat);
+      await memberships.setChatState(_id, 'closed', 'active');
+    }
+    const memberCount = status === 'active' ? { memberCount: await memberships.count(_id) } : {};
+    await models.chats.collection.updateOne({ _id, status }, { $set: memberCount, $unset: { changing: '' } });
     if (status === 'deleted') this.#tell({ type: 'chat:closed', chatId });
     else this.#tell({ type: 'chat:opened', chatId, fresh: false, userIds: await memberships.userIds(_id) });
   }

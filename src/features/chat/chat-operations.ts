@@ -29,8 +29,9 @@ const theChat = z.object({ chat: Chat });
 export const chatOperations = {
   'chat:create': operation({
     input: z.strictObject({
-      kind: ChatKind.exclude(['project']),
+      kind: ChatKind,
       memberIds: z.array(Id).max(LIMITS.membersPerCreate).default([]),
+      projectId: Id.optional().meta({ description: 'Of kind `project`, and only there' }),
       name: Name.optional(),
       clientId: ClientId.optional(),
     }),
@@ -38,12 +39,13 @@ export const chatOperations = {
     auth: 'user',
     rate: 'writes',
     http: { route: 'POST /api/chats' },
-    doc: 'Opens a chat with the caller as its owner. A private chat names exactly one other member and is unique per pair: the one that exists is returned. Unknown members are not_found; a private chat between people of whom one blocked the other is forbidden.',
+    doc: "Opens a chat with the caller as its owner. A private chat names exactly one other member and is unique per pair: the one that exists is returned. Unknown members are not_found; a private chat between people of whom one blocked the other is forbidden. A chat of a project is opened by its owner or an editor; its members are the project's, always, with the project's owner as its owner.",
   }),
   'chat:list': operation({
     input: z.strictObject({
       ...listInput,
       kind: ChatKind.optional(),
+      projectId: Id.optional().meta({ description: 'Only chats of this project' }),
       search: z.string().trim().min(1).max(100).optional().meta({ description: 'Part of the name' }),
       starred: flag.optional(),
       archived: flag.optional().meta({ description: 'Only archived ones, or only others; else both' }),

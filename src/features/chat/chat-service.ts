@@ -15,6 +15,7 @@ import { checkReferences, checkType, kindOf, type Parts } from './new-message.ts
 import type { ChatNotice } from './notices.ts';
 import type { BlockedBetween, PrivateChats } from './private-chats.ts';
 import { searchWordsOf } from './search-words.ts';
+import type { ProjectChats } from './project-chats.ts';
 import type { Chat, Member, Message, MessageTypeName, RoleName } from './shapes.ts';
 import type { Typing } from './typing.ts';
 import type { Views } from './views.ts';
@@ -54,8 +55,10 @@ export interface ChatService {
 }
 
 export interface NewChat {
-  kind: 'private' | 'group' | 'assistant';
+  kind: ChatRecord['kind'];
   memberIds: readonly string[];
+  /** Of kind `project`, and only there. */
+  projectId?: string | undefined;
   name?: string | undefined;
   clientId?: string | undefined;
 }
@@ -83,6 +86,7 @@ export interface ChatServiceDeps {
   memberships: Memberships;
   members: MemberChanges;
   privateChats: PrivateChats;
+  projectChats: ProjectChats;
   views: Views;
   typing: Typing;
   rooms: Rooms<typeof chatEvents>;
@@ -96,9 +100,14 @@ export interface ChatServiceDeps {
 }
 
 export function createChatService(deps: ChatServiceDeps): ChatService {
-  const { models, log, memberships, members, privateChats, views, typing, rooms, bus, audit, attachments, now } = deps;
+  const { models, log, memberships, members, privateChats, projectChats, views, typing, rooms, bus, audit } = deps;
+  const { attachments, now } = deps;
 
   async function create(userId: string, input: NewChat): Promise<Chat> {
+    if ((input.kind === 'project') !== (input.projectId !== undefined)) {
+      throw new Fault('invalid', 'A chat of kind project names its project, and no other does');
+    }
+    if (input.projectId !== undefined) return createInProject(userId, input, input.projectId);
     const others = [...new Set(input.memberIds)].filter((id) => id !== userId);
     if (input.kind === 'private' && others.length !== 1) {
       throw new Fault('invalid', 'A private chat has exactly one other member');
@@ -106,25 +115,45 @@ export function createChatService(deps: ChatServiceDeps): ChatService {
     const existing = new Set(await deps.existingUsers(others));
     if (others.some((id) => !existing.has(id))) throw new Fault('not_found', 'There is no such user');
     const _id = chatIdOf(userId, input, others);
-    if (!(await models.chats.collection.findOne({ _id }))) await found(_id, userId, input, others);
+    if (!(await models.chats.collection.findOne({ _id }))) {
+      if (input.kind === 'private' && (await deps.blockedBetween(userId, others)).size > 0) {
+        throw new Fault('forbidden', 'You cannot write to this person');
+      }
+      await found(_id, userId, input, [
+        { userId, role: 'owner' },
+        // Both ends of a private chat have the same rights.
+        ...others.map((id): Member => ({ userId: id, role: input.kind === 'private' ? 'owner' : 'member' })),
+      ]);
+    }
     return views.one(_id.toHexString(), userId);
   }
 
-  async function found(_id: Types.ObjectId, userId: string, input: NewChat, others: readonly string[]): Promise<void> {
-    if (input.kind === 'private' && (await deps.blockedBetween(userId, others)).size > 0) {
-      throw new Fault('forbidden', 'You cannot write to this person');
+  async function createInProject(userId: string, input: NewChat, projectId: string): Promise<Chat> {
+    if (input.memberIds.length > 0) throw new Fault('invalid', "The members of a project's chat are the project's");
+    const _id = chatIdOf(userId, input, []);
+    if (!(await models.chats.collection.findOne({ _id }))) {
+      const founders = await projectChats.founders(projectId, userId);
+      await projectChats.expect(projectId);
+      await found(_id, userId, input, founders);
+      // Whoever has joined or left since the members were read.
+      await projectChats.follow(projectId);
     }
-    const founders: Member[] = [
-      { userId, role: 'owner' },
-      // Both ends of a private chat have the same rights.
-      ...others.map((id): Member => ({ userId: id, role: input.kind === 'private' ? 'owner' : 'member' })),
-    ];
+    return views.one(_id.toHexString(), userId);
+  }
+
+  async function found(
+    _id: Types.ObjectId,
+    userId: string,
+    input: NewChat,
+    founders: readonly Member[],
+  ): Promise<void> {
     const at = new Date(now());
     const chatId = _id.toHexString();
     const chat: ChatRecord = {
       _id,
       kind: input.kind,
       ...(input.name === undefined ? {} : { name: input.name }),
+      ...(input.projectId === undefined ? {} : { projectId: new Types.ObjectId(input.projectId) }),
       memberCount: founders.length,
       createdBy: new Types.ObjectId(userId),
       createdAt: at,
@@ -235,6 +264,8 @@ function messageIdOf({ id, chatId, sender, clientId }: NewMessage, hasAttachment
  */
 function chatIdOf(userId: string, input: NewChat, others: readonly string[]): Types.ObjectId {
   if (input.kind === 'private') return derivedId('private', ...[userId, ...others].sort());
-  if (input.clientId !== undefined) return derivedId(userId, 'chat:create', userId, input.clientId);
+  if (input.clientId !== undefined) {
+    return derivedId(userId, 'chat:create', input.projectId ?? userId, input.clientId);
+  }
   return new Types.ObjectId();
 }

@@ -14,6 +14,7 @@ import type { Memberships } from './memberships.ts';
 import type { MessageChanges } from './message-changes.ts';
 import { createMessageHandlers } from './message-handlers.ts';
 import type { ChatModels } from './model.ts';
+import type { ProjectChats } from './project-chats.ts';
 import type { Receipts } from './receipts.ts';
 import type { Typing } from './typing.ts';
 import type { Views } from './views.ts';
@@ -32,6 +33,7 @@ export interface ChatHandlerDeps {
   members: MemberChanges;
   lifecycle: ChatLifecycle;
   changes: MessageChanges;
+  projectChats: ProjectChats;
   events: ChatEvents;
   receipts: Receipts;
   views: Views;

@@ -2,6 +2,7 @@
 import { Types, type Connection } from 'mongoose';
 import type { Router } from 'express';
 import type { Bus } from '../../cluster/bus.ts';
+import type { Jobs } from '../../cluster/job.ts';
 import { Sequencer } from '../../cluster/sequencer.ts';
 import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
@@ -22,6 +23,7 @@ import { Memberships } from './memberships.ts';
 import { MessageChanges } from './message-changes.ts';
 import { createChatModels, type ChatRecord, type MembershipRecord, type MessageEntry } from './model.ts';
 import { PrivateChats, type BlockedBetween } from './private-chats.ts';
+import { ProjectChats, type ProjectsOfChats } from './project-chats.ts';
 import { Receipts } from './receipts.ts';
 import type { Message } from './shapes.ts';
 import { Typing } from './typing.ts';
@@ -35,6 +37,7 @@ export { abovePlace, belowPlace, parseCursor, toCursor, type Place } from './cur
 export { derivedId } from './derived-id.ts';
 export type { AttachmentInfo, ChatRecord, EntryRecord, MembershipRecord, MessageEntry } from './model.ts';
 export { asMembersChanged, type MembersChanged } from './notices.ts';
+export type { ProjectsOfChats, ProjectStanding } from './project-chats.ts';
 
 export interface ChatDeps {
   connection: Connection;
@@ -52,6 +55,8 @@ export interface ChatDeps {
     of: (userId: string) => Promise<ReadonlySet<string>>;
   };
   attachments: AttachmentPort;
+  projects: ProjectsOfChats;
+  jobs: Pick<Jobs, 'enqueue' | 'handle'>;
   /** A message became durable on this node. */
   onPosted?: (posted: { chatId: string; message: Message }) => void;
 }
@@ -59,6 +64,8 @@ export interface ChatDeps {
 export interface ChatFeature {
   service: ChatService;
   upkeep: ChatUpkeep;
+  /** How the chats of a project follow it. */
+  ofProject: Pick<ProjectChats, 'expect' | 'follow'>;
   /** The export of a chat, which no operation can be. */
   routes: (tools: RouteTools) => Router;
   handlers(deps: { runningStreams: (chatId: string) => Promise<RunningStream[]> }): Handlers<typeof chatContract>;
@@ -132,7 +139,24 @@ export function createChat(deps: ChatDeps): ChatFeature {
     },
   });
   const views = new Views({ models, log: chatLog, memberships, activity, viewAttachment });
-  const lifecycle = new ChatLifecycle({ models, memberships, bus, audit, now });
+  const lifecycle: ChatLifecycle = new ChatLifecycle({
+    models,
+    memberships,
+    bus,
+    audit,
+    now,
+    alignClosed: (record) => projectChats.alignClosed(record),
+  });
+  const projectChats: ProjectChats = new ProjectChats({
+    models,
+    log: chatLog,
+    memberships,
+    members,
+    lifecycle,
+    projects: deps.projects,
+    jobs: deps.jobs,
+    now,
+  });
   const receipts = new Receipts({ models, log: chatLog, memberships, rooms, now });
   const privateChats = new PrivateChats(models, blocks.between);
   const service = createChatService({
@@ -141,6 +165,7 @@ export function createChat(deps: ChatDeps): ChatFeature {
     memberships,
     members,
     privateChats,
+    projectChats,
     views,
     typing,
     rooms,
@@ -219,6 +244,7 @@ export function createChat(deps: ChatDeps): ChatFeature {
   return {
     service,
     upkeep,
+    ofProject: projectChats,
     routes: createExportRoutes({ log: chatLog, memberships, views, viewAttachment, nameOf: deps.nameOf, audit, now }),
     handlers: ({ runningStreams }) =>
       createHandlers({
@@ -229,6 +255,7 @@ export function createChat(deps: ChatDeps): ChatFeature {
         members,
         lifecycle,
         changes,
+        projectChats,
         events,
         receipts,
         views,

@@ -11,7 +11,7 @@ import type { Memberships } from './memberships.ts';
 import { ACTIVE, type ChatModels, type ChatRecord, type MembersEntry, type MembershipRecord } from './model.ts';
 import type { MembersChanged } from './notices.ts';
 import { mayRemove, mayAddMembers, maySetRole } from './policy.ts';
-import type { RoleName } from './shapes.ts';
+import type { Member, RoleName } from './shapes.ts';
 
 type ObjectId = Types.ObjectId;
 type Change = Pick<MembersEntry, 'added' | 'removed' | 'roles'>;
@@ -72,6 +72,26 @@ export class MemberChanges {
       return departure;
     });
     return !alone;
+  }
+
+  /**
+   * Makes the members those that `wanted` gives, whenever it is asked: those of the chat's project. Undefined leaves
+   * them as they are.
+   */
+  async follow(chatId: string, wanted: () => Promise<readonly Member[] | undefined>): Promise<void> {
+    await this.#change(chatId, undefined, async (chat) => {
+      const rows = await this.#deps.memberships.active(chat._id);
+      const members = await wanted();
+      if (!members) return undefined;
+      const present = new Map(rows.map(({ userId, role }) => [userId.toHexString(), role]));
+      const roles = new Map(members.map(({ userId, role }) => [userId, role]));
+      const plain = ([id, role]: [string, RoleName]) => ({ userId: new Types.ObjectId(id), role });
+      return {
+        added: [...roles].filter(([id]) => !present.has(id)).map(plain),
+        removed: [...present.keys()].filter((id) => !roles.has(id)).map((id) => new Types.ObjectId(id)),
+        roles: [...roles].filter(([id, role]) => (present.get(id) ?? role) !== role).map(plain),
+      };
+    });
   }
 
   /** As removing oneself, from a chat of any kind: the account ends. */
@@ -144,7 +164,7 @@ export class MemberChanges {
 
   async #change(
     chatId: string,
-    actorId: string,
+    actorId: string | undefined,
     compute: (chat: ChatRecord) => Promise<Change | undefined>,
   ): Promise<void> {
     const id = new Types.ObjectId(chatId);
@@ -164,7 +184,7 @@ export class MemberChanges {
   /** False when another node's change came first and this one has to be decided again. */
   async #append(
     chatId: ObjectId,
-    actorId: string,
+    actorId: string | undefined,
     change: Change,
     decide: () => Promise<Change | undefined>,
   ): Promise<boolean> {
@@ -178,7 +198,7 @@ export class MemberChanges {
           _id: new Types.ObjectId(),
           chatId,
           kind: 'members',
-          userId: new Types.ObjectId(actorId),
+          ...(actorId === undefined ? {} : { userId: new Types.ObjectId(actorId) }),
           ...change,
           pending: true,
         },

@@ -163,6 +163,38 @@ export class Memberships {
     );
   }
 
+  /**
+   * Makes the memberships of a deleted chat those that it has when it comes back. `seq`: where its log ends, so that who
+   * is new then has nothing unread.
+   */
+  async setClosed(chatId: ObjectId, members: readonly Member[], seq: number): Promise<void> {
+    const at = new Date(this.#now());
+    const ids = members.map(({ userId }) => new Types.ObjectId(userId));
+    await this.#model.collection.updateMany(
+      { chatId, state: 'closed', userId: { $nin: ids } },
+      { $set: { state: 'left', changedAt: at } },
+    );
+    if (members.length === 0) return;
+    const positions = { lastReadSeq: seq, lastDeliveredSeq: seq };
+    await this.#model.collection.bulkWrite(
+      members.flatMap(({ userId: id, role }) => {
+        const userId = new Types.ObjectId(id);
+        const joined = { state: 'closed' as const, role, joinedAt: at, changedAt: at, ...positions };
+        return [
+          { updateOne: { filter: { chatId, userId, state: 'closed' }, update: { $set: { role, changedAt: at } } } },
+          { updateOne: { filter: { chatId, userId, state: 'left' }, update: { $set: joined } } },
+          {
+            updateOne: {
+              filter: { chatId, userId },
+              update: { $setOnInsert: { ...joined, rev: 0, starred: false } },
+              upsert: true,
+            },
+          },
+        ];
+      }),
+    );
+  }
+
   /** Sets a member's own marks; `undefined` removes one. Rejects with `not_found`. */
   async mark(chatId: string, userId: string, marks: { [K in keyof Marks]: Marks[K] | undefined }): Promise<void> {
     const entries = Object.entries(marks);
@@ -201,6 +233,14 @@ export class Memberships {
       .find<MembershipRecord>({ chatId, ...ACTIVE, ...(after ? abovePlace('joinedAt', after) : {}) })
       .sort({ joinedAt: 1, _id: 1 })
       .limit(limit)
+      .toArray();
+  }
+
+  /** All members. */
+  active(chatId: ObjectId): Promise<MembershipRecord[]> {
+    return this.#model.collection
+      .find<MembershipRecord>({ chatId, ...ACTIVE })
+      .sort({ userId: 1 })
       .toArray();
   }
 

@@ -8,6 +8,8 @@ export interface ChatRecord {
   _id: ObjectId;
   kind: 'private' | 'group' | 'project' | 'assistant';
   name?: string;
+  /** Of kind `project`: its members are those of the project. */
+  projectId?: ObjectId;
   /** As of the membership entry `membersRev`. */
   memberCount: number;
   membersRev?: number;
@@ -17,6 +19,8 @@ export interface ChatRecord {
   lastActivityAt: Date;
   status: 'active' | 'deleted';
   deletedAt?: Date;
+  /** It was deleted with its project, and comes back with it only. */
+  withProject?: true;
   /** The memberships do not follow the status yet. */
   changing?: true;
   settings?: { retentionDays?: number };
@@ -155,6 +159,7 @@ export function createChatModels(connection: Connection): ChatModels {
     {
       kind: { type: String, required: true },
       name: String,
+      projectId: ObjectId,
       memberCount: { type: Number, required: true },
       membersRev: Number,
       createdBy: { type: ObjectId, required: true },
@@ -162,6 +167,7 @@ export function createChatModels(connection: Connection): ChatModels {
       lastActivityAt: { type: Date, required: true },
       status: { type: String, required: true },
       deletedAt: Date,
+      withProject: Boolean,
       changing: Boolean,
       settings: Mixed,
       floorRev: Number,
@@ -170,7 +176,7 @@ export function createChatModels(connection: Connection): ChatModels {
   );
   chat.index({ changing: 1 }, { name: 'changing', partialFilterExpression: { changing: true } });
   chat.index({ deletedAt: 1 }, { name: 'deleted', partialFilterExpression: { status: 'deleted' } });
-
+  chat.index({ projectId: 1, _id: 1 }, { name: 'project', partialFilterExpression: { projectId: { $exists: true } } });
   chat.index(
     { _id: 1, 'settings.retentionDays': 1 },
     { name: 'retention', partialFilterExpression: { 'settings.retentionDays': { $exists: true } } },

@@ -82,12 +82,21 @@ export class ChatUpkeep {
     await models.chats.collection.deleteOne({ _id: id, status: 'deleted' });
   }
 
-  /** The user leaves every chat. Resolves with those where nobody is left, which are deleted then. */
+  /** The user leaves every chat; those of projects follow when the user leaves these. Resolves with those where nobody is left, which are deleted then. */
   async depart(userId: string, signal: AbortSignal): Promise<string[]> {
     const { models, memberships, members, lifecycle, now } = this.#deps;
     const abandoned: string[] = [];
-    for (const { chatId: id } of await memberships.ofUser(userId)) {
+    const rows = await memberships.ofUser(userId);
+    const ofProjects = await models.chats.collection
+      .find<Pick<ChatRecord, '_id'>>(
+        { _id: { $in: rows.map(({ chatId }) => chatId) }, projectId: { $exists: true } },
+        { projection: { _id: 1 } },
+      )
+      .toArray();
+    const kept = new Set(ofProjects.map(({ _id }) => _id.toHexString()));
+    for (const { chatId: id } of rows) {
       signal.throwIfAborted();
+      if (kept.has(id.toHexString())) continue;
       const chatId = id.toHexString();
       try {
         if (await members.depart(chatId, userId)) continue;

@@ -103,6 +103,7 @@ function seenAs(
     id: chat._id.toHexString(),
     kind: chat.kind,
     ...(chat.name === undefined ? {} : { name: chat.name }),
+    ...(chat.projectId ? { projectId: chat.projectId.toHexString() } : {}),
     memberCount: chat.memberCount,
     lastSeq,
     lastMessage: last ? toMessage(last, viewAttachment) : null,

@@ -9,7 +9,6 @@ import {
   readAwareness,
   stateOf,
   writeAwareness,
-  type AwarenessEntry,
   type AwarenessNotice,
   type OwnedEntry,
   type UnreadEntry,
@@ -28,6 +27,8 @@ export interface HubDeps {
   now: () => number;
   /** To everybody here. `clients` names whom the update is about. */
   send: (update: Uint8Array, clients: string) => void;
+  /** What is sent, with whose it is. */
+  changed?: (entries: readonly OwnedEntry[]) => void;
   /** To the other nodes. */
   tell: (notice: AwarenessNotice) => void;
 }
@@ -140,9 +141,14 @@ export class AwarenessHub {
     }
   }
 
+  /** Everybody who is there. */
+  entries(): OwnedEntry[] {
+    return [...this.#entries.values()].filter(({ state }) => state !== undefined);
+  }
+
   /** Everybody who is there, as an update; undefined if that is nobody. */
   present(): Uint8Array | undefined {
-    const there = [...this.#entries.values()].filter(({ state }) => state !== undefined);
+    const there = this.entries();
     return there.length === 0 ? undefined : writeAwareness(there);
   }
 
@@ -155,7 +161,7 @@ export class AwarenessHub {
   flush(): void {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
-    const changed: AwarenessEntry[] = [];
+    const changed: OwnedEntry[] = [];
     const told: OwnedEntry[] = [];
     for (const [clientId, tells] of this.#changed) {
       const entry = this.#entries.get(clientId);
@@ -168,6 +174,7 @@ export class AwarenessHub {
     if (changed.length > 0) {
       const update = writeAwareness(changed);
       this.#deps.send(update, clients);
+      this.#deps.changed?.(changed);
       for (const { deliver } of this.#members.values()) deliver?.(update);
     }
     this.#tell(told);

@@ -2,7 +2,7 @@
 import type { Clock } from '../../cluster/clock.ts';
 import { systemClock } from '../../cluster/clock.ts';
 import { docRoom, Fault, LIMITS, type Rooms } from '../../protocol/index.ts';
-import { readNotice, writeNotice } from './awareness-codec.ts';
+import { readNotice, writeNotice, type OwnedEntry } from './awareness-codec.ts';
 import { AwarenessHub, type AwarenessMember } from './awareness-hub.ts';
 import type { awarenessEvents } from './awareness-operations.ts';
 
@@ -13,6 +13,8 @@ export interface AwarenessDeps {
   onNodeDeath: (listener: (nodeId: string) => void) => () => void;
   clock?: Clock;
 }
+
+export type AwarenessListener = (docId: string, entries: readonly OwnedEntry[]) => void;
 
 interface Open {
   hub: AwarenessHub;
@@ -28,6 +30,7 @@ export class Awareness {
   readonly #clock: Clock;
   readonly #open = new Map<string, Open>();
   readonly #stops: (() => void)[];
+  readonly #listeners = new Set<{ call: AwarenessListener }>();
 
   constructor({ rooms, nodeId, onNodeDeath, clock = systemClock }: AwarenessDeps) {
     this.#rooms = rooms;
@@ -86,6 +89,18 @@ export class Awareness {
     throw new Fault('too_large', `Awareness of a document is at most ${LIMITS.awarenessBytes} bytes`);
   }
 
+  /** Everybody who is there, and whose it is. */
+  entries(docId: string): readonly OwnedEntry[] {
+    return this.#open.get(docId)?.hub.entries() ?? [];
+  }
+
+  /** Told of everybody who came, moved or went; without a state they have gone. Returns how to stop. */
+  onChanged(call: AwarenessListener): () => void {
+    const entry = { call };
+    this.#listeners.add(entry);
+    return () => void this.#listeners.delete(entry);
+  }
+
   /** Everybody who is there; undefined if that is nobody. */
   present(docId: string): Uint8Array | undefined {
     return this.#open.get(docId)?.hub.present();
@@ -118,6 +133,9 @@ export class Awareness {
       send: (update, clients) =>
         // A newer one about the same clients replaces it; the others' clocks make their order indifferent.
         this.#rooms.emitHere(room, 'doc:awareness-changed', { docId, update }, { latest: `awareness:${clients}` }),
+      changed: (entries) => {
+        for (const { call } of this.#listeners) call(docId, entries);
+      },
       tell: (notice) => this.#rooms.tell(room, [writeNotice(notice)]),
     });
     const open: Open = { hub, release: this.#rooms.hold(room) };

@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { Bytes, Empty, event, Id, LIMITS, operation, Time } from '../../protocol/index.ts';
 import { awarenessEvents, awarenessOperations } from './awareness-operations.ts';
 import { ticketOperations } from './ticket-operations.ts';
+import { plainEvents, plainOperations } from './plain-operations.ts';
+import { versionOperations } from './version-operations.ts';
 
 /** What somebody may do with a document. */
 export const AccessLevel = z.enum(['write', 'read']);
@@ -45,6 +47,8 @@ export const documentsContract = {
     orderKey: docKey,
     doc: 'Closes a document on this socket.',
   }),
+  ...plainOperations,
+  ...versionOperations,
   ...awarenessOperations,
   ...ticketOperations,
 };
@@ -66,5 +70,6 @@ export const documentsEvents = {
     data: z.object({ docId: Id, access: z.enum(['write', 'read', 'none']) }),
     doc: 'What this user may do with an open document has changed. `none`: it is closed.',
   }),
+  ...plainEvents,
   ...awarenessEvents,
 };

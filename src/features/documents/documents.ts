@@ -14,6 +14,7 @@ import type { DocumentModels, SnapshotRecord } from './model.ts';
 import type { OpenDocument, OpenPeer } from './open-document.ts';
 import type { OpenDocuments } from './open-documents.ts';
 import { seedUpdate } from './seed.ts';
+import { stateOf } from './seen-text.ts';
 import type { UpdateLog } from './update-log.ts';
 
 /** Who may do what with a file; rejects with `not_found` or `unsupported`. */
@@ -121,11 +122,11 @@ export class Documents {
   async listen(
     fileId: string,
     listener: LiveListener,
-  ): Promise<{ text: string; stateVector: Uint8Array; stop: () => void }> {
+  ): Promise<{ text: string; stateVector: string; stop: () => void }> {
     const document = await this.#deps.open.get(fileId);
     return document.live.read((doc) => ({
       text: doc.getText(CONTENT).toJSON(),
-      stateVector: Y.encodeStateVector(doc),
+      stateVector: stateOf(doc),
       stop: document.live.listen(listener),
     }));
   }

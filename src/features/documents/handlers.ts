@@ -2,10 +2,12 @@ import { connectionOf, Fault, LIMITS, type Handlers } from '../../protocol/index
 import type { Awareness } from './awareness.ts';
 import type { documentsContract } from './contract.ts';
 import type { FileAccess } from './documents.ts';
+import { createPlainHandlers, type PlainHandlersDeps } from './plain-handlers.ts';
 import type { SocketPeers } from './socket-peers.ts';
 import type { Tickets } from './tickets.ts';
+import { createVersionHandlers, type VersionHandlersDeps } from './version-handlers.ts';
 
-export interface HandlersDeps {
+export interface HandlersDeps extends PlainHandlersDeps, VersionHandlersDeps {
   sockets: SocketPeers;
   awareness: Awareness;
   /** Absent where nobody comes in by `/yjs`. */
@@ -47,5 +49,8 @@ export function createHandlers(deps: HandlersDeps): Handlers<typeof documentsCon
       const ticket = tickets.sign({ fileId, userId, sessionId });
       return { ticket, expiresInSeconds: LIMITS.ticketFirstUseMs / 1_000 };
     },
+
+    ...createPlainHandlers(deps),
+    ...createVersionHandlers(deps),
   };
 }

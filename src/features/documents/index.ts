@@ -15,8 +15,13 @@ import { createDocumentModels, type DocumentModels } from './model.ts';
 import { OpenDocuments } from './open-documents.ts';
 import { SavedNotices } from './saved-notices.ts';
 import { SocketPeers } from './socket-peers.ts';
-import { splice, trimmed } from './text-splice.ts';
+import { TextDiffer } from './text-differ.ts';
 import { UpdateLog } from './update-log.ts';
+import { createVersionModel } from './version-model.ts';
+import { Versions } from './versions.ts';
+import { WatchPresence } from './watch-presence.ts';
+import { Watchers } from './watchers.ts';
+import { writeText } from './written-text.ts';
 import type { OpenPeer } from './yjs-peer.ts';
 import { createYjs, type Yjs, type YjsDoors } from './yjs.ts';
 
@@ -30,7 +35,7 @@ export interface DocumentPort {
   text(fileId: string): Promise<string>;
   /** Of those that exist. */
   texts(fileIds: readonly string[]): Promise<Map<string, string>>;
-  /** An edit of the live text, never a replacement. Resolves when it is durable. `too_large` over 2 MiB. */
+  /** A diff into the live text, never a replacement. Resolves when it is durable. `too_large` over 2 MiB. */
   write(fileId: string, text: string, userId: string): Promise<{ sizeBytes: number }>;
   /** For good. Repeatable. */
   remove(fileIds: readonly string[]): Promise<void>;
@@ -96,11 +101,21 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     saved: deps.saved,
     log,
   });
+  const versions: Versions = new Versions({
+    model: createVersionModel(connection),
+    documents: { read: (docId, run) => documents.read(docId, run) },
+    blobs,
+    log,
+    now,
+  });
   const open = new OpenDocuments({
     updates,
     compaction: new Compaction({ models, blobs, leases, now }),
     rooms,
-    onStored: ({ docId }, { userId }) => saved.note(docId, userId),
+    onStored({ docId }, { userId }) {
+      saved.note(docId, userId);
+      versions.noteWritten(docId);
+    },
     onBug,
     log,
   });
@@ -110,6 +125,23 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
   const sockets = new SocketPeers({ documents, awareness, rooms });
   const openPeer: OpenPeer = (request) => documents.openPeer(request);
   const yjs = deps.yjs && createYjs(deps.yjs, { connection, openPeer, awareness, bus, onBug, now });
+  const presence: WatchPresence = new WatchPresence({
+    awareness,
+    documents,
+    rooms,
+    nameOf: deps.nameOf ?? (async () => new Map()),
+    log,
+  });
+  const watchers = new Watchers({
+    documents,
+    rooms,
+    onEntered: (fileId, socket) => presence.enter(fileId, socket),
+    onLeft: (fileId, connectionId) => presence.leave(fileId, connectionId),
+    onChanged: (fileId) => presence.textChanged(fileId),
+    log,
+  });
+  const differ = new TextDiffer(log);
+  const write: DocumentPort['write'] = (fileId, text, userId) => writeText({ documents, differ }, fileId, text, userId);
   const stops = [
     deps.onAccessChanged((change) => documents.accessChanged(change)),
     deps.onRemoved((fileIds) => documents.filesRemoved(fileIds)),
@@ -122,14 +154,27 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     create: (fileId, text, userId) => documents.create(fileId, text, userId),
     text: (fileId) => documents.text(fileId),
     texts: (fileIds) => documents.texts(fileIds),
-    async write(fileId, text, userId) {
-      assertSize(text);
-      await documents.change(fileId, userId, (live) => splice(live, trimmed(live.toJSON(), text)));
-      return { sizeBytes: Buffer.byteLength(text) };
+    write,
+    async remove(fileIds) {
+      await documents.remove(fileIds);
+      await versions.remove(fileIds);
     },
-    remove: (fileIds) => documents.remove(fileIds),
-    handlers: createHandlers({ sockets, awareness, tickets: yjs?.tickets, access: deps.access, now }),
-    disconnected: ({ id }) => sockets.disconnected(id),
+    handlers: createHandlers({
+      sockets,
+      awareness,
+      tickets: yjs?.tickets,
+      documents,
+      access: deps.access,
+      watchers,
+      presence,
+      versions,
+      write,
+      now,
+    }),
+    disconnected({ id }) {
+      sockets.disconnected(id);
+      watchers.disconnected(id);
+    },
     yjs,
     compare: () => open.compare(),
     queuedUpdates: () => updates.queued,
@@ -137,9 +182,12 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     async close() {
       for (const stop of stops) stop();
       yjs?.close();
+      presence.close();
       awareness.close();
       await updates.drain();
       await saved.close();
+      await versions.drain();
+      await differ.close();
       await open.close();
     },
   };

@@ -7,6 +7,7 @@ import { performance } from 'node:perf_hooks';
 import * as Y from 'yjs';
 import { Fault, LIMITS, withResolvers } from '../../protocol/index.ts';
 import { checkUpdate, CONTENT, decodeUpdate, type CheckedUpdate } from './check-update.ts';
+import { stateOf } from './seen-text.ts';
 import type { StoredDocument, StoredUpdate } from './stored-document.ts';
 import type { NewUpdate } from './update-log.ts';
 
@@ -182,6 +183,7 @@ export class LiveDocument {
     const results = new Map<Waiting, unknown>();
     // Outside of its changes the Y.Doc writes under no id: Yjs would take one that comes with a client's update for a clash.
     const resting = doc.clientID;
+    const refused = new Set<Waiting>();
     const merged = updateOf(doc, { userId }, () => {
       for (const { waiting, checked } of accepted) {
         if (checked) {
@@ -191,8 +193,16 @@ export class LiveDocument {
           const client = this.#clientIdOf(waiting.userId);
           const reached = Y.getState(doc.store, client);
           doc.clientID = client;
-          results.set(waiting, waiting.change(doc.getText(CONTENT), doc));
-          doc.clientID = resting;
+          try {
+            results.set(waiting, waiting.change(doc.getText(CONTENT), doc));
+          } catch (error) {
+            // It has changed nothing: the others are not touched by it.
+            if (!(error instanceof Fault)) throw error;
+            refused.add(waiting);
+            waiting.reject(error);
+          } finally {
+            doc.clientID = resting;
+          }
           if (Y.getState(doc.store, client) > reached) claim(client, waiting.userId);
         }
       }
@@ -200,7 +210,7 @@ export class LiveDocument {
     if (doc.store.pendingStructs || doc.store.pendingDs)
       throw new Fault('conflict', 'The update builds on what is missing');
     this.#assertSize(doc, accepted);
-    const done = accepted.map(({ waiting }) => waiting);
+    const done = accepted.map(({ waiting }) => waiting).filter((waiting) => !refused.has(waiting));
     // It is all there already, and nothing is under way: it is durable.
     if (!merged) {
       for (const waiting of done) waiting.resolve(results.get(waiting));
@@ -347,7 +357,7 @@ export class LiveDocument {
     text.observe(({ delta }, { origin }) => {
       if (this.#listeners.size === 0) return;
       const { userId } = origin as Origin;
-      this.#untold.push({ delta, userId, stateVector: Y.encodeStateVector(doc) });
+      this.#untold.push({ delta, userId, stateVector: stateOf(doc) });
     });
     return doc;
   }
@@ -382,7 +392,7 @@ interface Origin {
 /** A change of the text in Quill's form, and where the document is after it. */
 export interface TextChange extends Origin {
   delta: Y.YTextEvent['delta'];
-  stateVector: Uint8Array;
+  stateVector: string;
 }
 
 export interface LiveListener {

@@ -22,8 +22,17 @@ export interface AccessChangesDeps {
   rooms: Rooms<typeof projectsEvents>;
   bus: Bus;
   log: Log;
+  chats: ChatsOfProjects;
   now: () => number;
   clock?: Clock;
+}
+
+/** The chats of projects, which have the members of their project. */
+export interface ChatsOfProjects {
+  /** Stores that they are going to follow, whatever happens then. */
+  expect(projectId: string): Promise<void>;
+  /** Makes them follow what the rows say now. */
+  follow(projectId: string): Promise<void>;
 }
 
 export type AccessListener = (change: AccessChange) => void;
@@ -67,12 +76,23 @@ export class AccessChanges {
     return () => void this.#listeners.delete(entry);
   }
 
-  /** Resolves when the sockets of this node have followed. Never rejects: the change itself is stored. */
+  /** To be called before members, owner or deletion of a project are written: from then on its chats will follow. */
+  expect(projectId: string): Promise<void> {
+    return this.#deps.chats.expect(projectId);
+  }
+
+  /** The project is gone for good, and its chats go. Never rejects: what could not be done now is done later. */
+  async gone(projectId: string): Promise<void> {
+    await this.#deps.chats.follow(projectId).catch((error: unknown) => this.#warn(error));
+  }
+
+  /** Resolves when the sockets of this node and the chats have followed. Never rejects: the change itself is stored. */
   async tell(projectId: string, userIds?: readonly string[]): Promise<void> {
     const change = { projectId, userIds };
     const followed = this.#apply(change);
     this.#deps.bus.relay(ALL_NODES, toNotice(change));
     await followed.catch((error: unknown) => this.#warn(error));
+    await this.#deps.chats.follow(projectId).catch((error: unknown) => this.#warn(error));
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,7 @@ import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
 import { LIMITS, type Handlers, type Rooms } from '../../protocol/index.ts';
 import { Access, notFound, type Grant, type May } from './access.ts';
-import { AccessChanges, type AccessListener } from './access-changes.ts';
+import { AccessChanges, type AccessListener, type ChatsOfProjects } from './access-changes.ts';
 import type { projectsContract, projectsEvents } from './contract.ts';
 import { createProjectHandlers } from './handlers.ts';
 import { Invites } from './invites.ts';
@@ -15,7 +15,7 @@ import { Members } from './members.ts';
 import { createProjectModels, type ProjectRecord } from './model.ts';
 import { ProjectChanges } from './project-changes.ts';
 import { ProjectMakers, type NewFile, type ProjectFiles } from './project-makers.ts';
-import type { TemplateName } from './shapes.ts';
+import type { ProjectRole, TemplateName } from './shapes.ts';
 import { ProjectUpkeep } from './upkeep.ts';
 import { Views } from './views.ts';
 
@@ -40,6 +40,13 @@ export interface ProjectPort {
   onAccessChanged(listener: AccessListener): () => void;
 }
 
+/** A project as its rows say now. */
+export interface ProjectStanding {
+  /** Undefined while it is there. */
+  deletedAt: Date | undefined;
+  members: { userId: string; role: ProjectRole }[];
+}
+
 export interface ProjectsFeature extends ProjectPort {
   handlers: Handlers<typeof projectsContract>;
   upkeep: ProjectUpkeep;
@@ -49,6 +56,8 @@ export interface ProjectsFeature extends ProjectPort {
   ownerOf(projectId: string): Promise<string>;
   /** Ids of the projects that the user owns, deleted ones that are still kept among them. */
   ownedBy(userId: string): Promise<string[]>;
+  /** Read anew each time; undefined when the project is gone for good. */
+  standing(projectId: string): Promise<ProjectStanding | undefined>;
   /** Lets a new socket into its user's projects; resolves when nothing in them can be missed. */
   connected(connection: { id: string; userId: string }): Promise<void>;
   close(): Promise<void>;
@@ -65,6 +74,7 @@ export interface ProjectsDeps {
   /** What the tokens of invites are made with; a key of its own is derived from it. */
   secret: string;
   existingUsers: (userIds: readonly string[]) => Promise<readonly string[]>;
+  chats: ChatsOfProjects;
   files: ProjectFiles;
   templateFiles: (template: TemplateName) => Promise<readonly NewFile[]>;
 }
@@ -112,6 +122,22 @@ export function createProjects(deps: ProjectsDeps): ProjectsFeature {
       const ownerId = new Types.ObjectId(userId);
       const owned = await models.projects.collection.find<Owned>({ ownerId }, { projection: { ownerId: 1 } }).toArray();
       return owned.map(({ _id }) => _id.toHexString());
+    },
+    async standing(projectId) {
+      const _id = new Types.ObjectId(projectId);
+      const project = await models.projects.collection.findOne<Pick<ProjectRecord, 'ownerId' | 'deletedAt'>>(
+        { _id },
+        { projection: { ownerId: 1, deletedAt: 1 } },
+      );
+      if (!project) return undefined;
+      const rows = await members.all(_id);
+      return {
+        deletedAt: project.deletedAt,
+        members: rows.map(({ userId, role }) => ({
+          userId: userId.toHexString(),
+          role: userId.equals(project.ownerId) ? 'owner' : role,
+        })),
+      };
     },
     connected: (socket) => live.connected(socket),
     close: () => changes.close(),

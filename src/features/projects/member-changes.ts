@@ -49,6 +49,7 @@ export class MemberChanges {
     const { members, changes, rooms } = this.#deps;
     const id = new Types.ObjectId(projectId);
     if (!(await members.active(id, userId))) await this.assertRoom(projectId);
+    await changes.expect(projectId);
     const joined = await members.add(id, userId, role);
     // Told again also when they were one before: the notice may be what was lost.
     await changes.tell(projectId, [userId]);
@@ -96,6 +97,7 @@ export class MemberChanges {
   async #handOver(projectId: string, actor: Actor, userId: string): Promise<void> {
     const { members, changes, projects } = this.#deps;
     const id = new Types.ObjectId(projectId);
+    await changes.expect(projectId);
     // What they are without the ownership, which counts from the next write on.
     await members.setRole(id, actor.userId, 'editor');
     if (!(await this.#passOwnership(id, actor.userId, userId))) throw notFound();
@@ -123,6 +125,7 @@ export class MemberChanges {
   async #end(projectId: string, actor: Actor, userId: string, action: string): Promise<void> {
     const { models, members, changes, rooms } = this.#deps;
     const id = new Types.ObjectId(projectId);
+    await changes.expect(projectId);
     const left = await members.leave(id, userId, userId !== actor.userId);
     const project = await models.projects.collection.findOne<Pick<ProjectRecord, 'ownerId'>>(
       { _id: id },

@@ -101,6 +101,11 @@ export class Members {
       .toArray();
   }
 
+  /** All members. */
+  all(projectId: ObjectId): Promise<ProjectMemberRecord[]> {
+    return this.#model.collection.find<ProjectMemberRecord>({ projectId, ...ACTIVE }).toArray();
+  }
+
   /** Ids of all members. */
   async userIds(projectId: ObjectId): Promise<string[]> {
     const rows = await this.#model.collection

@@ -76,6 +76,7 @@ export class ProjectChanges {
     if (await this.#isDeletedOf(projectId, userId)) return;
     await access.require(projectId, userId, 'manage');
     const at = new Date(now());
+    await changes.expect(projectId);
     const { modifiedCount } = await models.projects.collection.updateOne(
       { _id: new Types.ObjectId(projectId), ownerId: new Types.ObjectId(userId), ...LIVE },
       { $set: { deletedAt: at, accessChangedAt: at } },
@@ -90,6 +91,7 @@ export class ProjectChanges {
   async restore(projectId: string, { userId, origin }: Actor): Promise<void> {
     const { models, members, access, changes, audit, now } = this.#deps;
     const _id = new Types.ObjectId(projectId);
+    await changes.expect(projectId);
     const { modifiedCount } = await models.projects.collection.updateOne(
       {
         _id,

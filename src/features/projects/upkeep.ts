@@ -48,11 +48,13 @@ export class ProjectUpkeep {
 
   /** Removes a project for good, when everything in it is gone; the project itself last, so that whoever is cut off is followed. */
   async purge(projectId: string): Promise<void> {
-    const { models } = this.#deps;
+    const { models, changes } = this.#deps;
     const id = new Types.ObjectId(projectId);
+    await changes.expect(projectId);
     await models.invites.collection.deleteMany({ projectId: id });
     await models.members.collection.deleteMany({ projectId: id });
     await models.projects.collection.deleteOne({ _id: id });
+    await changes.gone(projectId);
   }
 
   /**
@@ -66,6 +68,7 @@ export class ProjectUpkeep {
     for (const { projectId: id } of await members.ofUser(userId)) {
       signal.throwIfAborted();
       const projectId = id.toHexString();
+      await changes.expect(projectId);
       await members.leave(id, userId, false);
       rooms.emit(projectRoom(projectId), 'project:member-left', { projectId, userId });
       await changes.tell(projectId, [userId]);
@@ -86,6 +89,7 @@ export class ProjectUpkeep {
   async #inherit(_id: Types.ObjectId, ownerId: Types.ObjectId): Promise<boolean> {
     const { models, members, changes, projects, audit, now } = this.#deps;
     const projectId = _id.toHexString();
+    await changes.expect(projectId);
     for (let from = ownerId; ;) {
       const heirId = await members.successor(_id, from);
       const at = new Date(now());

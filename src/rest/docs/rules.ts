@@ -158,6 +158,11 @@ export const RULES: RuleGroup[] = [
         'Between people of whom one blocked the other a private chat takes no messages, and neither sees the other type in any chat.',
       'CH-37':
         'What a server that died has left half done (a change that no message shows yet, a membership that no row shows yet) is finished by whoever meets it next.',
+      'CH-70':
+        'The members of a chat of a project are those of the project, always: its owner is the owner, editors and viewers are members and may write. Who joins or leaves the project joins or leaves its chats, on every server; who only reads a public project sees none of them.',
+      'CH-71':
+        'A chat of a project is deleted and restored with the project, and goes for ever with it; one that was deleted by itself comes back by itself, with the members that the project has by then.',
+      'CH-72': 'Whatever a server that died has left between a project and its chats is made right within two minutes.',
     },
   },
   {
@@ -217,6 +222,26 @@ export const RULES: RuleGroup[] = [
       'DC-10':
         "Changes by the server itself are edits like any other: made in the text as it is, under a client id of the user's.",
       'DC-11': `That a file's text has been stored is told once for many edits, after ${seconds(LIMITS.documentSavedMs)}.`,
+      'DC-60':
+        'A text that is written as a whole becomes edits of the live one: what both have in common stays, with the cursors in it, and no surrogate pair is divided.',
+      'DC-61':
+        'Each edit of `file:edit` is of the text that the ones before it left; all of them are done, or none. Where a place is behind the end it is a `conflict`.',
+      'DC-62':
+        'With a `stateVector` edits are of the text as it was then, and are done to what has become of it: what others wrote in between stays, what they deleted is gone. If that cannot be told any more it is a `conflict`.',
+      'DC-63': 'What a `find` names stands in the text exactly once and as it was seen, or it is a `conflict`.',
+      'DC-64':
+        'Who watches a text gets it, and then every durable change of it once and in order, whoever made it on whatever server; a change that cannot be told is followed by the whole text.',
+      'DC-65':
+        'Who may not read a text any more hears nothing of it from then on; who may only read is `forbidden` to edit it.',
+      'DC-66':
+        'Who watches a text hears who is there, who comes and who goes, by Yjs or without, on whatever server: once for each person, however many places they are in.',
+      'DC-67':
+        'A cursor is a place in the text as its hearer has it; editors with Yjs and clients without see those of each other.',
+      'DC-70': `While a document is written, what it is with the first change of every ${LIMITS.documentVersionEveryMs / 60_000} minutes is kept as a version, once over all servers. Of those that nobody named the last ${LIMITS.documentVersionsAutomatic} are kept.`,
+      'DC-71': 'A named version is kept until its document goes; a repetition with the same `clientId` gets the first.',
+      'DC-72':
+        'Restoring a version is an edit like any other; what was there before is kept as a version, so it can be taken back.',
+      'DC-73': 'Versions go with their document.',
     },
   },
   {

@@ -181,6 +181,12 @@ export async function startSystem(): Promise<TestSystem> {
   };
 }
 
+/** What chats need of projects where there are none. */
+export const withoutProjects = {
+  projects: { requireWriter: async () => {}, standing: async () => undefined },
+  jobs: { handle: () => {}, enqueue: async () => ({ jobId: '', isNew: true }) },
+};
+
 async function createTestNode(connection: Connection, cluster: TestCluster, deps: Partial<AiDeps>): Promise<TestNode> {
   const rooms = createTestRooms();
   const log = createTestLog();
@@ -201,6 +207,7 @@ async function createTestNode(connection: Connection, cluster: TestCluster, deps
       view: (info) => ({ ...info, url: '', urlExpiresAt: new Date().toISOString() }),
       release: async () => {},
     },
+    ...withoutProjects,
   });
   const { nodes, leases } = await cluster.join(connection);
   const ai = createAi({
