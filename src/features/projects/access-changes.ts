@@ -41,6 +41,7 @@ export class AccessChanges {
   /** Changes before it are known here. */
   #knownUntilMs: number;
   #reading: Promise<void> | undefined;
+  #readAgain = false;
 
   constructor(deps: AccessChangesDeps) {
     this.#deps = deps;
@@ -77,6 +78,7 @@ export class AccessChanges {
 
   async close(): Promise<void> {
     for (const stop of this.#stops) stop();
+    this.#readAgain = false;
     this.#listeners.clear();
     await this.#reading;
     await Promise.all(this.#underWay);
@@ -95,12 +97,19 @@ export class AccessChanges {
     return live.follow(change);
   }
 
+  /** One reading at a time. Who asks during one gets another after it: it may have begun too early. */
   #readMissed(): void {
-    this.#reading ??= this.#applyMissed()
-      .catch((error: unknown) => this.#warn(error))
-      .finally(() => {
-        this.#reading = undefined;
-      });
+    this.#readAgain = true;
+    this.#reading ??= this.#readUntilDone().finally(() => {
+      this.#reading = undefined;
+    });
+  }
+
+  async #readUntilDone(): Promise<void> {
+    while (this.#readAgain) {
+      this.#readAgain = false;
+      await this.#applyMissed().catch((error: unknown) => this.#warn(error));
+    }
   }
 
   async #applyMissed(): Promise<void> {
