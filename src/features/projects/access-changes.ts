@@ -76,6 +76,12 @@ export class AccessChanges {
     await followed.catch((error: unknown) => this.#warn(error));
   }
 
+  /** Reads again what has changed: something may not have been heard of. */
+  async compare(): Promise<void> {
+    this.#readMissed();
+    await this.#reading;
+  }
+
   async close(): Promise<void> {
     for (const stop of this.#stops) stop();
     this.#readAgain = false;

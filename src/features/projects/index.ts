@@ -45,6 +45,10 @@ export interface ProjectsFeature extends ProjectPort {
   upkeep: ProjectUpkeep;
   /** Ids of the members of a project, the owner among them; of a deleted one too. */
   memberIds(projectId: string): Promise<string[]>;
+  /** All there are, deleted ones that are still kept among them. */
+  count(): Promise<number>;
+  /** Changes are read again now: something may not have been heard of. */
+  compare(): Promise<void>;
   /** Lets a new socket into its user's projects; resolves when nothing in them can be missed. */
   connected(connection: { id: string; userId: string }): Promise<void>;
   close(): Promise<void>;
@@ -96,6 +100,8 @@ export function createProjects(deps: ProjectsDeps): ProjectsFeature {
     require: (projectId, userId, may) => access.require(projectId, userId, may),
     onAccessChanged: (listener) => changes.onChange(listener),
     memberIds: (projectId) => members.userIds(new Types.ObjectId(projectId)),
+    count: () => models.projects.collection.estimatedDocumentCount(),
+    compare: () => changes.compare(),
     connected: (socket) => live.connected(socket),
     close: () => changes.close(),
   };
