@@ -324,7 +324,9 @@ describe('members', () => {
         call(b, 'project:leave', { projectId }),
         round % 2 === 0 ? call(a, 'project:remove-member', { projectId, userId: ben.id }) : undefined,
       ]);
-      const { project } = await call(b, 'project:get', { projectId }).catch(() => call(a, 'project:get', { projectId }));
+      const { project } = await call(b, 'project:get', { projectId }).catch(() =>
+        call(a, 'project:get', { projectId }),
+      );
       expect(project.role === 'owner' || project.owner === ada.id).toBe(true);
       const owner = project.owner === ada.id ? a : b;
       const updated = heard(owner, 'project:updated');
