@@ -244,6 +244,9 @@ export function composeFeatures(parts: FeatureParts): Features {
     now,
   });
   onEnd(() => documents.close());
+  // A node that died may have stored what it had no time to tell; one that stood still may not have heard.
+  onEnd(nodes.onDeath(() => void projects.compare()));
+  onEnd(nodes.onInterruption(() => void projects.compare()));
   const keys = createKeys({
     connection,
     rooms,
@@ -282,6 +285,7 @@ export function composeFeatures(parts: FeatureParts): Features {
     endSessions: (userId) => auth.endSessions(userId),
     aiUsage: (from, to) => ai.usage(from, to),
     prices: config.aiPrices,
+    projectCount: () => projects.count(),
     connectionsHere: () => gateway.connectionCount(),
     databaseBytes,
     blobs,

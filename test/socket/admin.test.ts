@@ -327,6 +327,7 @@ test('[AD-9] figures of today count people, messages, tokens and what is there n
   const before = await call(admin, 'admin:stats', {});
   const socket = await server.socket(ada);
   await call(socket, 'ai:prompt', { content: 'Hello', clientId: 'one', wait: true });
+  await call(socket, 'project:create', { name: 'A project' });
   const after = await call(admin, 'admin:stats', {});
   const [was, is] = [before.days.at(-1), after.days.at(-1)];
   if (!was || !is) throw new Error('There is no today');
@@ -338,6 +339,7 @@ test('[AD-9] figures of today count people, messages, tokens and what is there n
   expect(is.ai[0]?.costUsd).toBeGreaterThan(0);
   expect(after.now.connections - before.now.connections).toBe(1);
   expect(after.now.users).toBeGreaterThan(3);
+  expect(after.now.projects - before.now.projects).toBe(1);
   expect(after.now.databaseBytes).toBeGreaterThan(0);
   await expect.poll(async () => (await call(admin, 'admin:stats', {})).now.uploadBytes).toBe(0);
   const range = (from: string, to: string) => call(admin, 'admin:stats', { from, to });

@@ -109,6 +109,33 @@ async function verifyOtp(): Promise<void> {
   expect(body).toMatchObject({ data: { user: { phoneNumber }, accessToken: expect.any(String) } });
 }
 
+async function createProject(): Promise<string> {
+  const input = { name: 'My shop', description: 'Sells things', template: 'empty' };
+  const body = await ok('POST', '/api/projects', input, ada);
+  expect(body).toMatchObject({ data: { project: { ...input, status: 'active', owner: ada.id } } });
+  return (body as unknown as { data: { project: { id: string } } }).data.project.id;
+}
+
+async function listProjects(): Promise<void> {
+  const [first, second] = [await createProject(), await createProject()];
+  const page = (await ok('GET', '/api/projects?status=active&limit=1', undefined, ada)) as unknown as {
+    data: { items: { id: string }[]; next: string };
+  };
+  expect(page).toMatchObject({ data: { items: [{ id: second }], next: expect.any(String) } });
+  expect(await ok('GET', `/api/projects?limit=1&cursor=${page.data.next}`, undefined, ada)).toMatchObject({
+    data: { items: [{ id: first }] },
+  });
+}
+
+async function oneProject(): Promise<void> {
+  const path = `/api/projects/${await createProject()}`;
+  expect(await ok('GET', path, undefined, ada)).toMatchObject({ data: { project: { name: 'My shop' } } });
+  expect(await ok('PUT', path, { name: 'Our shop' }, ada)).toMatchObject({ data: { project: { name: 'Our shop' } } });
+  await ok('DELETE', path, undefined, ada);
+  expect((await server.request('GET', path, { as: ada })).status).toBe(404);
+  expect(await ok('POST', `${path}/restore`, {}, ada)).toMatchObject({ data: { project: { name: 'Our shop' } } });
+}
+
 async function withSockets(run: (a: Socket, g: Socket) => Promise<void>): Promise<void> {
   const sockets = [await server.socket(ada), await server.socket(grace)] as const;
   try {
@@ -288,6 +315,9 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
       await ok('POST', `/api/files/${fileId}/restore`, {}, ada);
       await ok('GET', `/api/files/${fileId}`, undefined, ada);
     },
+    'GET /api/projects?status&limit&offset': listProjects,
+    'POST /api/projects {': async () => void (await createProject()),
+    'GET`, `PUT`, `DELETE /api/projects/:id': oneProject,
   },
   Messenger: {
     'POST /api/auth/send-otp': sendOtp,
@@ -348,6 +378,14 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
     'POST /api/auth/login': login,
     'GET`, `PUT /api/users/profile': profile,
     'POST /api/chat/:projectId': askInProject,
+    'GET`, `POST /api/projects`': listProjects,
+    'GET`, `PUT`, `DELETE /api/projects/:id': oneProject,
+    'settings `model': async () => {
+      const settings = { model: 'demo', temperature: 0.5, maxTokens: 1000 };
+      const path = `/api/projects/${await createProject()}`;
+      expect(await ok('PUT', path, { settings }, ada)).toMatchObject({ data: { project: { settings } } });
+    },
+    'POST /api/chat/:projectId': waitForAssistant,
     JWT_EXPIRES_IN: variable('ACCESS_TOKEN_SECONDS', '600', 'accessTokenSeconds', 600),
     FRONTEND_URL: variable('PUBLIC_URL', 'https://a.example', 'allowedOrigins', ['https://a.example']),
     RATE_LIMIT_WINDOW_MS: variable('RATE_LIMIT_SCALE', '2', 'rateLimitScale', 2),

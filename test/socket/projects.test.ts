@@ -316,6 +316,26 @@ describe('members', () => {
     expect(await code(call(a, 'project:set-role', { projectId, userId: nobody, role: 'viewer' }))).toBe('not_found');
   });
 
+  test('[PJ-3] however handing over, leaving and removing meet, the owner is a member and hears the project', async () => {
+    for (let round = 0; round < 10; round++) {
+      const projectId = await shared();
+      await Promise.allSettled([
+        call(a, 'project:set-role', { projectId, userId: ben.id, role: 'owner' }),
+        call(b, 'project:leave', { projectId }),
+        round % 2 === 0 ? call(a, 'project:remove-member', { projectId, userId: ben.id }) : undefined,
+      ]);
+      const { project } = await call(b, 'project:get', { projectId }).catch(() =>
+        call(a, 'project:get', { projectId }),
+      );
+      expect(project.role === 'owner' || project.owner === ada.id).toBe(true);
+      const owner = project.owner === ada.id ? a : b;
+      const updated = heard(owner, 'project:updated');
+      await call(owner, 'project:update', { projectId, name: `Round ${round}`, visibility: 'public' });
+      await expect.poll(() => updated.map((event) => event.project.name)).toContain(`Round ${round}`);
+      expect(project.members).toContainEqual({ userId: project.owner, role: 'owner' });
+    }
+  });
+
   test('[PJ-6] hear their projects from hello on, and those of a new device too', async () => {
     const projectId = await shared();
     const late = await server.socket(ben);

@@ -117,6 +117,7 @@ export const adminContract = {
       days: z.array(DayFigures),
       now: z.object({
         users: z.int(),
+        projects: z.int().meta({ description: 'Deleted ones that are still kept among them' }),
         connections: z.int().meta({ description: 'Open sockets of all servers' }),
         databaseBytes: z.int().nullable().meta({ description: 'null where the database does not say' }),
         uploadBytes: z.int().nullable().meta({ description: 'Measured once a day; null before the first time' }),

@@ -22,6 +22,7 @@ export interface AdminHandlerDeps {
   connections: OpenConnections;
   /** Makes a tombstone of any message; false when it is gone. */
   moderate: (target: { chatId: string; messageId: string; userId: string }) => Promise<boolean>;
+  projectCount: () => Promise<number>;
   storage: () => Promise<{ databaseBytes: number | null; uploadBytes: number | null }>;
   rooms: Rooms<typeof adminEvents>;
   audit: AuditStore;
@@ -147,14 +148,15 @@ export function createAdminHandlers(deps: AdminHandlerDeps): Handlers<typeof adm
       const first = from ?? daysAfter(last, 1 - DEFAULT_DAYS);
       checkRange(first, last);
       await tally.flush();
-      const [days, total, open, storage] = await Promise.all([
+      const [days, total, projects, open, storage] = await Promise.all([
         figures.of(first, last),
         users.directory.count(),
+        deps.projectCount(),
         connections.count(),
         deps.storage(),
       ]);
       note(context, 'admin.stats');
-      return { days, now: { users: total, connections: open, ...storage } };
+      return { days, now: { users: total, projects, connections: open, ...storage } };
     },
 
     async 'admin:audit'({ limit = LIMITS.listDefault, cursor, actor, project, action, from, to }, context) {

@@ -42,6 +42,7 @@ export interface AdminDeps {
   prices: ReadonlyMap<string, Price>;
   /** Open sockets of this node. */
   connectionsHere: () => number;
+  projectCount: () => Promise<number>;
   databaseBytes: () => Promise<number | undefined>;
   blobs: Pick<Blobs, 'list'>;
 }
@@ -98,6 +99,7 @@ export function createAdmin(deps: AdminDeps): Admin {
       tally,
       connections,
       moderate: chat.moderate,
+      projectCount: deps.projectCount,
       storage: async () => ({
         databaseBytes: (await deps.databaseBytes()) ?? null,
         uploadBytes: (await uploads.read()) ?? null,

@@ -50,6 +50,7 @@ export class AccessChanges {
   /** Changes before it are known here. */
   #knownUntilMs: number;
   #reading: Promise<void> | undefined;
+  #readAgain = false;
 
   constructor(deps: AccessChangesDeps) {
     this.#deps = deps;
@@ -95,8 +96,15 @@ export class AccessChanges {
     await this.#deps.chats.follow(projectId).catch((error: unknown) => this.#warn(error));
   }
 
+  /** Reads again what has changed: something may not have been heard of. */
+  async compare(): Promise<void> {
+    this.#readMissed();
+    await this.#reading;
+  }
+
   async close(): Promise<void> {
     for (const stop of this.#stops) stop();
+    this.#readAgain = false;
     this.#listeners.clear();
     await this.#reading;
     await Promise.all(this.#underWay);
@@ -115,12 +123,19 @@ export class AccessChanges {
     return live.follow(change);
   }
 
+  /** One reading at a time. Who asks during one gets another after it: it may have begun too early. */
   #readMissed(): void {
-    this.#reading ??= this.#applyMissed()
-      .catch((error: unknown) => this.#warn(error))
-      .finally(() => {
-        this.#reading = undefined;
-      });
+    this.#readAgain = true;
+    this.#reading ??= this.#readUntilDone().finally(() => {
+      this.#reading = undefined;
+    });
+  }
+
+  async #readUntilDone(): Promise<void> {
+    while (this.#readAgain) {
+      this.#readAgain = false;
+      await this.#applyMissed().catch((error: unknown) => this.#warn(error));
+    }
   }
 
   async #applyMissed(): Promise<void> {

@@ -58,6 +58,10 @@ export interface ProjectsFeature extends ProjectPort {
   ownedBy(userId: string): Promise<string[]>;
   /** Read anew each time; undefined when the project is gone for good. */
   standing(projectId: string): Promise<ProjectStanding | undefined>;
+  /** All there are, deleted ones that are still kept among them. */
+  count(): Promise<number>;
+  /** Changes are read again now: something may not have been heard of. */
+  compare(): Promise<void>;
   /** Lets a new socket into its user's projects; resolves when nothing in them can be missed. */
   connected(connection: { id: string; userId: string }): Promise<void>;
   close(): Promise<void>;
@@ -139,6 +143,8 @@ export function createProjects(deps: ProjectsDeps): ProjectsFeature {
         })),
       };
     },
+    count: () => models.projects.collection.estimatedDocumentCount(),
+    compare: () => changes.compare(),
     connected: (socket) => live.connected(socket),
     close: () => changes.close(),
   };

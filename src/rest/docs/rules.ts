@@ -418,6 +418,7 @@ export const RULES: RuleGroup[] = [
         'A project has one owner. Making somebody else the owner makes the old one an editor; an owner who would leave hands over first, else it is a `conflict`.',
       'PJ-4':
         'Whoever is signed in may read and duplicate a public project; they see neither its members nor its settings, and can change nothing.',
+      'PJ-5': `A change of members, roles or visibility takes effect on open connections on every server at once, and within ${seconds(LIMITS.headCompareMs)} also where the notice of it was lost.`,
       'PJ-6': `A socket hears the projects of its user from \`hello\` on: the ${LIMITS.projectsAtConnect} last changed by itself, others from \`project:get\` on.`,
       'PJ-7':
         'All members hear what changes in a project and who comes, goes and gets another role. Who is removed hears that too, and nothing after.',
@@ -427,9 +428,18 @@ export const RULES: RuleGroup[] = [
       'PJ-10':
         'A repeated `project:create`, `project:duplicate` or `project:invite` with the same `clientId` gets the first outcome.',
       'PJ-11': `A deleted project can be restored by its owner for ${LIMITS.restoreDays} days; then it goes for ever, with everything in it.`,
+      'PJ-12':
+        'The token of an invite is shown to who makes it and to nobody else, and stored as a hash. It lets in as many people as it has uses, each with its role, until it expires or is revoked.',
+      'PJ-13':
+        'A token that is unknown, expired, revoked or used up is `not_found`. Who was removed does not come back by an invite from before.',
       'PJ-14':
         'A copy has the files of the original and belongs to who made it; members, invites, stars and chats stay behind.',
+      'PJ-15':
+        'When an account ends its projects go to the longest-standing editor, else viewer; those of nobody else are removed.',
+      'PJ-16':
+        'Nobody sees a project before its first files are there; one whose creation was given up is removed within hours.',
       'PJ-17': 'A list goes on exactly where the page before ended.',
+      'PJ-18': 'What concerns membership, invites, visibility and the end of a project is in the audit list.',
     },
   },
   {
