@@ -1,0 +1,144 @@
+/**
+ * A real S3-speaking server of a test's own: OpenStack Swift with its s3api, which checks signatures, expiry and tampering
+ * as S3 does. Debian has it: swift-proxy, swift-account, swift-container, swift-object and memcached.
+ */
+import { execFile, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { S3 } from '@aws-sdk/client-s3';
+import { spawnChild } from './child.ts';
+import { freePort } from './free-port.ts';
+import { hasPart } from './parts.ts';
+
+/** For `describe.runIf` and `test.runIf`: false where this machine has no such server; throws in CI. */
+export const hasS3 = (): boolean =>
+  ['memcached', 'swift-ring-builder', 'swift-proxy-server', 'swift-object-server'].every((part) => hasPart(part));
+
+const BUCKET = 'atelier-test';
+const REGION = 'us-east-1';
+const KEY_ID = 'test:tester';
+/** As in proxy.conf. */
+const SECRET = 'testing';
+const KINDS = ['account', 'container', 'object'] as const;
+
+const run = promisify(execFile);
+
+export interface S3Server extends AsyncDisposable {
+  endpoint: string;
+  bucket: string;
+  /** For what no blob store does. */
+  client: S3;
+  /** The variables of a server that keeps its uploads here, in a folder of its own. */
+  env(): Record<string, string>;
+  /** Nobody answers at its address from now on; what it has stored stays. */
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+export async function startS3(): Promise<S3Server> {
+  const directory = await mkdtemp(join(tmpdir(), 'atelier-s3-'));
+  const ports = await freePorts(['account', 'container', 'object', 'proxy', 'memcached']);
+  const etc = join(directory, 'etc');
+  await Promise.all(['srv/d1', 'cache', 'etc'].map((path) => mkdir(join(directory, path), { recursive: true })));
+  await writeConfiguration(etc, { DIR: directory, USER: userInfo().username, ...ports });
+  await Promise.all(KINDS.map((kind) => buildRing(etc, kind, ports[`${kind.toUpperCase()}_PORT`] ?? 0)));
+
+  const parts: ChildProcess[] = [];
+  let proxy: ChildProcess | undefined;
+  const launch = (command: string, ...args: string[]): ChildProcess => spawnChild(command, args, { stdio: 'ignore' });
+  const endpoint = `http://127.0.0.1:${ports['PROXY_PORT']}`;
+  const client = new S3({
+    region: REGION,
+    endpoint,
+    forcePathStyle: true,
+    credentials: { accessKeyId: KEY_ID, secretAccessKey: SECRET },
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  });
+  const start = async (): Promise<void> => {
+    proxy = launch('swift-proxy-server', join(etc, 'proxy.conf'));
+    await untilAnswered(`${endpoint}/healthcheck`, proxy);
+  };
+  const stop = async (): Promise<void> => {
+    if (proxy) await end(proxy);
+  };
+  const close = async (): Promise<void> => {
+    client.destroy();
+    await stop();
+    await Promise.all(parts.map(end));
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    const { username } = userInfo();
+    parts.push(launch('memcached', '-u', username, '-l', '127.0.0.1', '-p', String(ports['MEMCACHED_PORT'])));
+    for (const kind of KINDS) parts.push(launch(`swift-${kind}-server`, join(etc, `${kind}.conf`)));
+    await start();
+    await client.createBucket({ Bucket: BUCKET });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    endpoint,
+    bucket: BUCKET,
+    client,
+    env: () => ({
+      S3_ENDPOINT: endpoint,
+      S3_BUCKET: BUCKET,
+      S3_PREFIX: randomBytes(6).toString('hex'),
+      AWS_REGION: REGION,
+      AWS_ACCESS_KEY_ID: KEY_ID,
+      AWS_SECRET_ACCESS_KEY: SECRET,
+    }),
+    stop,
+    start,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** The templates, with what stands between at signs replaced. */
+async function writeConfiguration(etc: string, values: Record<string, string | number>): Promise<void> {
+  const templates = new URL('swift/', import.meta.url);
+  for (const name of await readdir(templates)) {
+    const template = await readFile(new URL(name, templates), 'utf8');
+    const text = template.replaceAll(/@(\w+)@/g, (_, key: string) => String(values[key]));
+    await writeFile(join(etc, name), text);
+  }
+}
+
+/** Says which server keeps what: here the one there is keeps all. */
+async function buildRing(etc: string, kind: string, port: number): Promise<void> {
+  const builder = join(etc, `${kind}.builder`);
+  await run('swift-ring-builder', [builder, 'create', '4', '1', '1']);
+  await run('swift-ring-builder', [builder, 'add', `r1z1-127.0.0.1:${port}/d1`, '1']);
+  await run('swift-ring-builder', [builder, 'rebalance']);
+}
+
+async function freePorts(names: readonly string[]): Promise<Record<string, number>> {
+  const ports = new Set<number>();
+  while (ports.size < names.length) ports.add(await freePort());
+  return Object.fromEntries([...ports].map((port, i) => [`${names[i]?.toUpperCase()}_PORT`, port]));
+}
+
+async function untilAnswered(url: string, child: ChildProcess): Promise<void> {
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`swift-proxy-server ended with code ${child.exitCode}`);
+    const isThere = await fetch(url).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    if (isThere) return;
+    await wait(50);
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
