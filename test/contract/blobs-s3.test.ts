@@ -21,7 +21,7 @@ describe.runIf(hasS3())('blobs in S3', { timeout: 60_000 }, () => {
   beforeAll(async () => {
     server = await startS3();
     spoolDirectory = await mkdtemp(join(tmpdir(), 'atelier-spool-'));
-  });
+  }, 120_000);
   afterAll(async () => {
     await server?.[Symbol.asyncDispose]();
     await rm(spoolDirectory, { recursive: true, force: true });

@@ -14,7 +14,7 @@ describe.runIf(hasS3())('a server with its uploads in S3', { timeout: 120_000 },
   beforeAll(async () => {
     s3 = await startS3();
     directory = await mkdtemp(join(tmpdir(), 'atelier-s3-server-'));
-  });
+  }, 120_000);
   afterAll(async () => {
     await s3?.[Symbol.asyncDispose]();
     await rm(directory, { recursive: true, force: true });

@@ -13,17 +13,18 @@ import { promisify } from 'node:util';
 import { S3 } from '@aws-sdk/client-s3';
 import { spawnChild } from './child.ts';
 import { freePort } from './free-port.ts';
-import { hasPart } from './parts.ts';
+import { hasPart, pathOf } from './parts.ts';
 
 /** For `describe.runIf` and `test.runIf`: false where this machine has no such server; throws in CI. */
 export const hasS3 = (): boolean =>
-  ['memcached', 'swift-ring-builder', 'swift-proxy-server', 'swift-object-server'].every((part) => hasPart(part));
+  ['memcached', ...KINDS.map((kind) => `swift-${kind}-server`), PROXY].every((part) => hasPart(part));
 
 const BUCKET = 'atelier-test';
 const REGION = 'us-east-1';
 const KEY_ID = 'test:tester';
 /** As in proxy.conf. */
 const SECRET = 'testing';
+const PROXY = 'swift-proxy-server';
 const KINDS = ['account', 'container', 'object'] as const;
 
 const run = promisify(execFile);
@@ -46,7 +47,10 @@ export async function startS3(): Promise<S3Server> {
   const etc = join(directory, 'etc');
   await Promise.all(['srv/d1', 'cache', 'etc'].map((path) => mkdir(join(directory, path), { recursive: true })));
   await writeConfiguration(etc, { DIR: directory, USER: userInfo().username, ...ports });
-  await Promise.all(KINDS.map((kind) => buildRing(etc, kind, ports[`${kind.toUpperCase()}_PORT`] ?? 0)));
+  await buildRings(
+    etc,
+    KINDS.map((kind) => `${kind}:${ports[`${kind.toUpperCase()}_PORT`]}`),
+  );
 
   const parts: ChildProcess[] = [];
   let proxy: ChildProcess | undefined;
@@ -61,7 +65,7 @@ export async function startS3(): Promise<S3Server> {
     responseChecksumValidation: 'WHEN_REQUIRED',
   });
   const start = async (): Promise<void> => {
-    proxy = launch('swift-proxy-server', join(etc, 'proxy.conf'));
+    proxy = launch(PROXY, join(etc, 'proxy.conf'));
     await untilAnswered(`${endpoint}/healthcheck`, proxy);
   };
   const stop = async (): Promise<void> => {
@@ -111,13 +115,23 @@ async function writeConfiguration(etc: string, values: Record<string, string | n
   }
 }
 
-/** Says which server keeps what: here the one there is keeps all. */
-async function buildRing(etc: string, kind: string, port: number): Promise<void> {
-  const builder = join(etc, `${kind}.builder`);
-  await run('swift-ring-builder', [builder, 'create', '4', '1', '1']);
-  await run('swift-ring-builder', [builder, 'add', `r1z1-127.0.0.1:${port}/d1`, '1']);
-  await run('swift-ring-builder', [builder, 'rebalance']);
+/** Says which server keeps what: here the one there is keeps all. In the Python that Swift is installed for. */
+async function buildRings(etc: string, servers: readonly string[]): Promise<void> {
+  const [, python = ''] = /^#! *(\S+)/.exec(await readFile(pathOf(PROXY), 'utf8')) ?? [];
+  await run(python, ['-c', RINGS, ...servers], { cwd: etc });
 }
+
+/** As `swift-ring-builder` with create, add and rebalance, which would be nine processes. */
+const RINGS = `
+import sys
+from swift.common.ring import RingBuilder
+for kind, port in (server.split(':') for server in sys.argv[1:]):
+    builder = RingBuilder(4, 1, 1)
+    place = dict(ip='127.0.0.1', port=int(port), replication_ip='127.0.0.1', replication_port=int(port))
+    builder.add_dev(dict(id=0, region=1, zone=1, device='d1', weight=1, meta='', **place))
+    builder.rebalance()
+    builder.get_ring().save(kind + '.ring.gz')
+`;
 
 async function freePorts(names: readonly string[]): Promise<Record<string, number>> {
   const ports = new Set<number>();
@@ -127,7 +141,7 @@ async function freePorts(names: readonly string[]): Promise<Record<string, numbe
 
 async function untilAnswered(url: string, child: ChildProcess): Promise<void> {
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`swift-proxy-server ended with code ${child.exitCode}`);
+    if (child.exitCode !== null) throw new Error(`${PROXY} ended with code ${child.exitCode}`);
     const isThere = await fetch(url).then(
       ({ ok }) => ok,
       () => false,
