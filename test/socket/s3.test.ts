@@ -25,7 +25,8 @@ describe.runIf(hasS3())('a server with its uploads in S3', { timeout: 120_000 },
     );
 
   test('[ST-100] attachments and pictures are objects, served as ever', async () => {
-    const env = { ...s3.env(), DATA_DIR: join(directory, 'attachments') };
+    const dataDir = join(directory, 'attachments');
+    const env: Record<string, string> = { ...s3.env(), DATA_DIR: dataDir };
     await using world = await startServer(env);
     const ada = await world.person('Ada');
     const content = Buffer.alloc(9 * 1024 * 1024, 'atelier ');
@@ -43,8 +44,8 @@ describe.runIf(hasS3())('a server with its uploads in S3', { timeout: 120_000 },
     const names = await objects(env['S3_PREFIX']);
     expect(names).toContainEqual(expect.stringContaining(`/attachments/${attachmentId.slice(-3)}/${attachmentId}`));
     expect(names).toContainEqual(expect.stringContaining(`/avatars/`));
-    expect(await readdir(env.DATA_DIR)).not.toContain('blobs');
-    expect(await readdir(join(env.DATA_DIR, 'spool'))).toEqual([]);
+    expect(await readdir(dataDir)).not.toContain('blobs');
+    expect(await readdir(join(dataDir, 'spool'))).toEqual([]);
   });
 
   test('[ST-101] says where uploads are, and that the store is gone', async () => {

@@ -44,12 +44,13 @@ export interface S3Server extends AsyncDisposable {
 export async function startS3(): Promise<S3Server> {
   const directory = await mkdtemp(join(tmpdir(), 'atelier-s3-'));
   const ports = await freePorts(['account', 'container', 'object', 'proxy', 'memcached']);
+  const portOf = (kind: string): number | undefined => ports[`${kind.toUpperCase()}_PORT`];
   const etc = join(directory, 'etc');
   await Promise.all(['srv/d1', 'cache', 'etc'].map((path) => mkdir(join(directory, path), { recursive: true })));
   await writeConfiguration(etc, { DIR: directory, USER: userInfo().username, ...ports });
   await buildRings(
     etc,
-    KINDS.map((kind) => `${kind}:${ports[`${kind.toUpperCase()}_PORT`]}`),
+    KINDS.map((kind) => `${kind}:${portOf(kind)}`),
   );
 
   const parts: ChildProcess[] = [];
@@ -66,7 +67,7 @@ export async function startS3(): Promise<S3Server> {
   });
   const start = async (): Promise<void> => {
     proxy = launch(PROXY, join(etc, 'proxy.conf'));
-    await untilAnswered(`${endpoint}/healthcheck`, proxy);
+    await untilAnswered(endpoint, proxy);
   };
   const stop = async (): Promise<void> => {
     if (proxy) await end(proxy);
@@ -80,8 +81,12 @@ export async function startS3(): Promise<S3Server> {
   try {
     const { username } = userInfo();
     parts.push(launch('memcached', '-u', username, '-l', '127.0.0.1', '-p', String(ports['MEMCACHED_PORT'])));
-    for (const kind of KINDS) parts.push(launch(`swift-${kind}-server`, join(etc, `${kind}.conf`)));
-    await start();
+    const servers = KINDS.map((kind) => ({
+      child: launch(`swift-${kind}-server`, join(etc, `${kind}.conf`)),
+      url: `http://127.0.0.1:${portOf(kind)}`,
+    }));
+    parts.push(...servers.map(({ child }) => child));
+    await Promise.all([...servers.map(({ url, child }) => untilAnswered(url, child)), start()]);
     await client.createBucket({ Bucket: BUCKET });
   } catch (error) {
     await close();
@@ -141,9 +146,10 @@ async function freePorts(names: readonly string[]): Promise<Record<string, numbe
 
 async function untilAnswered(url: string, child: ChildProcess): Promise<void> {
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`${PROXY} ended with code ${child.exitCode}`);
+    if (child.exitCode !== null) throw new Error(`A part of Swift ended with code ${child.exitCode}`);
+    // What it says does not matter: it listens.
     const isThere = await fetch(url).then(
-      ({ ok }) => ok,
+      () => true,
       () => false,
     );
     if (isThere) return;
