@@ -17,6 +17,7 @@ import { createPresence } from './features/presence/index.ts';
 import { createProjects } from './features/projects/index.ts';
 import { createPush, createWebPushSender } from './features/push/index.ts';
 import type { AtelierContract, AtelierEvents } from './features/registry.ts';
+import { templateFiles } from './features/templates/index.ts';
 import type { MediaInspector } from './features/uploads/index.ts';
 import { createAvatars, createUsers } from './features/users/index.ts';
 import type { ConnectionHook } from './gateway/connection.ts';
@@ -173,7 +174,7 @@ export function composeFeatures(parts: FeatureParts): Features {
       create: async () => {},
       copy: async () => {},
     },
-    templateFiles: async () => [],
+    templateFiles,
   });
   onEnd(() => projects.close());
   const keys = createKeys({
