@@ -24,6 +24,11 @@ export function describeParts(config: Config): Part[] {
       hint: config.mongodbUri === undefined ? 'set MONGODB_URI for a MongoDB' : '',
     },
     {
+      part: 'uploads',
+      state: config.s3Bucket === undefined ? 'on disk' : 'S3',
+      hint: config.s3Bucket === undefined ? 'set S3_BUCKET for an S3 store' : '',
+    },
+    {
       part: 'assistant',
       state: assistant ? 'Anthropic' : 'demo, offline',
       hint: assistant ? '' : 'set ANTHROPIC_API_KEY for Claude',

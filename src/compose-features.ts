@@ -19,6 +19,7 @@ import { createPresence } from './features/presence/index.ts';
 import { createProjects } from './features/projects/index.ts';
 import { createPush, createWebPushSender } from './features/push/index.ts';
 import type { AtelierContract, AtelierEvents } from './features/registry.ts';
+import { templateFiles } from './features/templates/index.ts';
 import type { MediaInspector } from './features/uploads/index.ts';
 import { createAvatars, createUsers } from './features/users/index.ts';
 import type { ConnectionHook } from './gateway/connection.ts';
@@ -188,7 +189,7 @@ export function composeFeatures(parts: FeatureParts): Features {
       create: (projectId, userId, texts) => files.write(projectId, userId, texts),
       copy: (from, to, userId) => files.copyProject(from, to, userId),
     },
-    templateFiles: async () => [],
+    templateFiles,
   });
   onEnd(() => projects.close());
   const files: Files = createFiles({

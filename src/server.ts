@@ -2,7 +2,6 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { describeParts } from './banner.ts';
 import { ALL_NODES, createCluster, createJobs } from './cluster/index.ts';
 import { loadSecrets, loadVapidKeys, type Config } from './config/index.ts';
@@ -16,7 +15,7 @@ import { createRedisAdapter } from './gateway/redis-adapter.ts';
 import { createAudit, createErrorHook, createMetrics, type Log } from './observability/index.ts';
 import { createCall, LIMITS, type CallRecord } from './protocol/index.ts';
 import { createRest } from './rest/rest.ts';
-import { createDiskBlobs } from './storage/blobs/index.ts';
+import { createBlobs } from './storage/blobs/index.ts';
 import { lockDataDir } from './storage/data-dir-lock.ts';
 import { explainDatabase } from './storage/database-fault.ts';
 import { connectDatabase, ensureIndexes } from './storage/database.ts';
@@ -101,7 +100,9 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     const { nodes, leases, bus, limits, redis, redisPrefix } = cluster;
     const jobs = createJobs({ connection, nodes, bus, log, now });
 
-    const blobs = await createDiskBlobs({ directory: join(config.dataDir, 'blobs') });
+    const store = await createBlobs(config, { log });
+    ends.push(() => store.close());
+    const { blobs } = store;
     const inspector = new MediaInspector({ log });
     ends.push(() => inspector.close());
 
@@ -180,15 +181,18 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     const closing = new AbortController();
     const health = async () => {
       const up = await database.ping();
-      const degraded = !bus.healthy;
+      const deaf = !bus.healthy;
+      const hasStore = store.isReachable?.() ?? true;
+      const degraded = deaf || !hasStore;
       return {
         status: up ? (degraded ? ('degraded' as const) : ('ok' as const)) : ('down' as const),
-        message: healthMessage(up, degraded, draining),
+        message: healthMessage({ up, draining, deaf, hasStore }),
         timestamp: new Date(now()).toISOString(),
         parts: {
           database: up ? 'ok' : 'down',
-          bus: degraded ? 'degraded' : 'ok',
+          bus: deaf ? 'degraded' : 'ok',
           ...(redis ? { redis: redis.ready ? 'ok' : 'out of reach' } : {}),
+          ...(store.isReachable ? { s3: hasStore ? 'ok' : 'out of reach' } : {}),
           ...Object.fromEntries(
             describeParts(config).map(({ part, state, hint }) => [part, hint ? `${state}; ${hint}` : state]),
           ),
@@ -296,10 +300,11 @@ const rethrowExplained = (error: unknown): never => {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function healthMessage(up: boolean, degraded: boolean, draining: boolean): string {
-  if (!up) return 'the database does not answer';
-  if (draining) return 'stopping';
-  return degraded ? 'this node hears nothing of the others; what is written is kept' : 'at your service';
+function healthMessage(state: { up: boolean; draining: boolean; deaf: boolean; hasStore: boolean }): string {
+  if (!state.up) return 'the database does not answer';
+  if (state.draining) return 'stopping';
+  if (state.deaf) return 'this node hears nothing of the others; what is written is kept';
+  return state.hasStore ? 'at your service' : 'the store of uploads does not answer';
 }
 
 /** What requests under way get before their connections are cut. */

@@ -1,9 +1,8 @@
 /** What backup and restore work on: the same database and blobs as a server of this configuration, without the server. */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { loadSecrets, type Config } from './config/index.ts';
 import type { Log } from './observability/index.ts';
-import { createDiskBlobs, type Blobs } from './storage/blobs/index.ts';
+import { createBlobs, type Blobs } from './storage/blobs/index.ts';
 import { lockDataDir } from './storage/data-dir-lock.ts';
 import { connectDatabase, type Database } from './storage/database.ts';
 
@@ -17,13 +16,19 @@ export async function openStorage(config: Config, log: Log, { shared = false } =
   const alone = !shared || config.mongodbUri === undefined;
   const lock = alone ? await lockDataDir({ dataDir: config.dataDir }) : undefined;
   try {
-    const blobs = await createDiskBlobs({ directory: join(config.dataDir, 'blobs') });
-    const database = await connectDatabase({ mongodbUri: config.mongodbUri, dataDir: config.dataDir, log });
+    const store = await createBlobs(config, { log });
+    const database = await connectDatabase({ mongodbUri: config.mongodbUri, dataDir: config.dataDir, log }).catch(
+      async (error: unknown) => {
+        await store.close();
+        throw error;
+      },
+    );
     return {
       database,
-      blobs,
+      blobs: store.blobs,
       async [Symbol.asyncDispose]() {
         await database.close();
+        await store.close();
         await lock?.close();
       },
     };

@@ -93,6 +93,13 @@ function crossCheck(config: Checked): Problem[] {
     demand(config.twilioAuthToken === undefined, 'TWILIO_AUTH_TOKEN', because);
     demand(!hasSender(config), 'TWILIO_FROM', `(or TWILIO_WHATSAPP_FROM) ${because}`);
   }
+  const noBucket = config.s3Bucket === undefined;
+  const place = config.s3Endpoint ?? config.s3Prefix;
+  demand(noBucket && place !== undefined, 'S3_BUCKET', 'must be set with S3_ENDPOINT or S3_PREFIX');
+  // Without a bucket they may be meant for something else.
+  const { awsAccessKeyId: keyId, awsSecretAccessKey: key } = config;
+  demand(!noBucket && keyId !== undefined && key === undefined, 'AWS_SECRET_ACCESS_KEY', 'must be set with its id');
+  demand(!noBucket && keyId === undefined && key !== undefined, 'AWS_ACCESS_KEY_ID', 'must be set with its secret');
   const { vapidPublicKey: publicKey, vapidPrivateKey: privateKey } = config;
   demand(publicKey !== undefined && privateKey === undefined, 'VAPID_PRIVATE_KEY', 'must be set with VAPID_PUBLIC_KEY');
   demand(publicKey === undefined && privateKey !== undefined, 'VAPID_PUBLIC_KEY', 'must be set with VAPID_PRIVATE_KEY');

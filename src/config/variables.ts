@@ -121,6 +121,19 @@ const prices = list
       ),
   );
 
+const bucket = z
+  .string()
+  .regex(/^[A-Za-z0-9][\w.-]{1,253}[A-Za-z0-9]$/, 'must be the name of a bucket: letters, digits, points and hyphens');
+
+/** A path within the bucket, whose keys have 1,024 bytes at most. */
+const keyPrefix = z
+  .string()
+  .transform((value) => value.replace(/^\/+|\/+$/g, ''))
+  .refine(
+    (value) => value.length <= 200 && value.split('/').every((part) => /^(?!\.\.?$)[\w.-]+$/.test(part)),
+    'must be names of letters, digits, points, hyphens and underscores, separated by slashes',
+  );
+
 const phone = z.string().regex(/^\+[1-9]\d{5,14}$/, 'must be a phone number in E.164 form, as +14155550100');
 const sender = z
   .string()
@@ -179,6 +192,40 @@ export const VARIABLES = {
     '',
     'A Redis (6.2 or newer) for several nodes, as redis://127.0.0.1:6379; rediss:// for TLS; redis+cluster://host:port,host:port for a Redis Cluster (7.0 or newer). All nodes of a deployment have the same database and the same REDIS_URL. Without it this node is the only one.',
   ),
+  S3_BUCKET: variable(
+    'Storage',
+    bucket.optional(),
+    '',
+    'A bucket of an S3 store, where uploads are kept. It must be there. Without it they are files in DATA_DIR.',
+  ),
+  S3_PREFIX: variable(
+    'Storage',
+    keyPrefix.optional(),
+    '',
+    'The folder of the bucket that is ours, as atelier/production. Without it the whole bucket.',
+  ),
+  S3_ENDPOINT: variable(
+    'Storage',
+    url(['http', 'https']).optional(),
+    '',
+    "A store other than AWS, as http://127.0.0.1:3900. It is asked with the bucket in the path. Without it AWS's own.",
+  ),
+  AWS_REGION: variable(
+    'Storage',
+    z
+      .string()
+      .regex(/^[\w-]{1,64}$/, 'must be the name of a region, as eu-central-1')
+      .default('us-east-1'),
+    'us-east-1',
+    'The region of the bucket; of a store other than AWS what it calls its own.',
+  ),
+  AWS_ACCESS_KEY_ID: variable(
+    'Storage',
+    z.string().optional(),
+    '',
+    'The key for the bucket, with AWS_SECRET_ACCESS_KEY. Without them the role of the machine, or what else the AWS SDK finds.',
+  ),
+  AWS_SECRET_ACCESS_KEY: variable('Storage', z.string().optional(), '', 'Its secret half.'),
   JWT_SECRET: variable(
     'Accounts',
     z.string().optional(),

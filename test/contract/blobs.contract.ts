@@ -12,8 +12,8 @@ export interface BlobWorld {
   close(): Promise<void>;
 }
 
-/** What every form of the blob store promises. */
-export function describeBlobs(name: string, open: () => Promise<BlobWorld>): void {
+/** What every form of the blob store promises. `runs`: of what is tried with random names. */
+export function describeBlobs(name: string, open: () => Promise<BlobWorld>, { runs = 40 } = {}): void {
   describe(`the blob store (${name})`, () => {
     let world: BlobWorld;
     let here: Blobs;
@@ -257,7 +257,7 @@ export function describeBlobs(name: string, open: () => Promise<BlobWorld>): voi
             expect(await keys('')).toEqual([]);
           },
         ),
-        { numRuns: 40 },
+        { numRuns: runs },
       );
     });
 

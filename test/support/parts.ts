@@ -1,11 +1,24 @@
 /** Parts of the machine that some tests need. Without one its tests are left out, by name; in CI they fail instead. */
-import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 
 /** Whether the command is there. Throws in CI where it is not. */
 export function hasPart(command: string): boolean {
-  const found = spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
-  if (found) return true;
+  if (find(command) !== undefined) return true;
   if (process.env['CI']) throw new Error(`CI must have ${command}`);
   console.warn(`Left out, because this machine has no ${command}:`);
   return false;
 }
+
+/** The file of a command that is there. */
+export function pathOf(command: string): string {
+  const path = find(command);
+  if (path === undefined) throw new Error(`There is no ${command}`);
+  return path;
+}
+
+const find = (command: string): string | undefined =>
+  (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .map((path) => join(path, command))
+    .find((path) => existsSync(path));

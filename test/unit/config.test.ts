@@ -150,6 +150,24 @@ describe('the configuration', () => {
     }
   });
 
+  test('[CF-12] takes a bucket with its place and its key, or none of it', () => {
+    const s3 = { S3_BUCKET: 'my.uploads-1', AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'secret' };
+    expect(loadConfig({ ...s3, S3_ENDPOINT: 'http://127.0.0.1:3900/', S3_PREFIX: '/atelier/one/' })).toMatchObject({
+      s3Bucket: 'my.uploads-1',
+      s3Endpoint: 'http://127.0.0.1:3900',
+      s3Prefix: 'atelier/one',
+      awsRegion: 'us-east-1',
+    });
+    expect(loadConfig({}).s3Bucket).toBeUndefined();
+    // They may be there for another program.
+    expect(faulty({ AWS_ACCESS_KEY_ID: 'id', AWS_REGION: 'eu-central-1' })).toEqual([]);
+    expect(faulty({ S3_ENDPOINT: 'http://127.0.0.1:3900' })).toEqual(['S3_BUCKET']);
+    expect(faulty({ S3_BUCKET: 'uploads', AWS_ACCESS_KEY_ID: 'id' })).toEqual(['AWS_SECRET_ACCESS_KEY']);
+    expect(faulty({ S3_BUCKET: 'uploads', AWS_SECRET_ACCESS_KEY: 'secret' })).toEqual(['AWS_ACCESS_KEY_ID']);
+    for (const S3_BUCKET of ['a', 'a/b', 'my bucket', '.hidden']) expect(faulty({ S3_BUCKET })).toEqual(['S3_BUCKET']);
+    for (const S3_PREFIX of ['../up', 'a//b', 'a b', '.']) expect(faulty({ ...s3, S3_PREFIX })).toEqual(['S3_PREFIX']);
+  });
+
   test('[CF-10] has an example file that is current', async () => {
     expect(await readFile(new URL('../../.env.example', import.meta.url), 'utf8')).toBe(envExample());
   });

@@ -4,7 +4,7 @@ export { isImageType, TYPE_BYTES } from './image-types.ts';
 export { MediaInspector } from './media-inspector.ts';
 export type { Picture } from './media-worker.ts';
 export { atMost, receiveFile, tooLarge, type Fields, type FileReceiver, type IncomingFile } from './receive-file.ts';
-export { dispositionOf, serveBlob, type Served } from './serve-blob.ts';
+export { serveBlob, type Served } from './serve-blob.ts';
 export { createSignedAddresses, type Signature, type SignedAddresses } from './signed-addresses.ts';
 export { withHead, type WithHead } from './with-head.ts';
 export type { Recording } from './webm.ts';

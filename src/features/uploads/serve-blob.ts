@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
-import type { ByteRange } from '../../storage/blobs/index.ts';
+import { dispositionOf, type ByteRange } from '../../storage/blobs/index.ts';
 
 /** Who may see a thing changes, so caches keep it shortly. */
 const CACHED_SECONDS = 300;
@@ -74,14 +74,4 @@ function rangeOf(request: Request, sizeBytes: number, etag: string): ByteRange |
   if (ranges === undefined || ranges === -2 || ranges.type !== 'bytes' || ranges.length !== 1) return undefined;
   const [range] = ranges;
   return range && { start: range.start, end: range.end + 1 };
-}
-
-/** With a plain name for old clients, and the whole one. */
-export function dispositionOf(how: 'inline' | 'attachment', name: string): string {
-  const plain = name.replaceAll(/[^\u0020-\u007e]|["\\%]/g, '_');
-  const whole = encodeURIComponent(name).replaceAll(
-    /['()*]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
-  return `${how}; filename="${plain}"; filename*=UTF-8''${whole}`;
 }

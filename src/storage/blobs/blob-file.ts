@@ -5,10 +5,10 @@
 import type { BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
+import { checkContentType } from './blob-content.ts';
 
 /** Fixed, so that the size of the content follows from that of the file. */
 export const HEAD_BYTES = 512;
-const CONTENT_TYPE_CHARACTERS = 200;
 
 const Head = z.object({ v: z.literal(1), contentType: z.string() });
 
@@ -22,9 +22,7 @@ export interface OpenBlob {
 
 /** JSON, filled up with spaces and a line feed. */
 export function headOf(contentType: string): Buffer {
-  if (!/^[\u0020-\u007e]+$/.test(contentType) || contentType.length > CONTENT_TYPE_CHARACTERS) {
-    throw new TypeError('Not a content type');
-  }
+  checkContentType(contentType);
   const text = JSON.stringify({ v: 1, contentType } satisfies z.input<typeof Head>);
   return Buffer.from(`${text.padEnd(HEAD_BYTES - 1)}\n`);
 }

@@ -38,10 +38,12 @@ export interface PutOptions {
 export interface UrlOptions {
   method: 'GET' | 'PUT';
   expiresInSeconds: number;
-  /** Of what is put, or of the answer. */
+  /** Of the answer; or of what is put, which must then be sent with just this type. */
   contentType?: string;
-  /** The name that a browser saves it under. */
+  /** Of `GET`: the name that a browser saves it under. */
   fileName?: string;
+  /** Of `PUT`: content of another size is refused. */
+  sizeBytes?: number;
 }
 
 /**

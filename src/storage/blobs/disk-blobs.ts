@@ -9,8 +9,9 @@ import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { wrongSize } from './blob-content.ts';
 import { factsOf, HEAD_BYTES, headOf, isMissing, openBlob, type OpenBlob } from './blob-file.ts';
-import { compareKeys, segmentsOf } from './blob-keys.ts';
+import { compareKeys, MOST_LISTED, segmentsOf } from './blob-keys.ts';
 import type { BlobContent, BlobListing, Blobs, BlobStat, ByteRange, PutOptions } from './blobs.ts';
 
 const FOLDER = '.d';
@@ -20,8 +21,6 @@ const DRAFTS = 'drafts';
 const DRAFT_MS = 24 * 3_600_000;
 /** A folder may be removed as empty between its making and the rename into it, hardly so often in a row. */
 const PLACE_TRIES = 20;
-/** As object stores have it. */
-const MOST_LISTED = 1_000;
 
 export interface DiskBlobsOptions {
   /** Made if it is not there; several processes may share it. */
@@ -63,7 +62,7 @@ class DiskBlobs implements Blobs {
               if (sizeBytes !== undefined && written > sizeBytes) break;
               await handle.writeFile(chunk);
             }
-            if (sizeBytes !== undefined && written !== sizeBytes) throw new Error('The content has not the size given');
+            if (sizeBytes !== undefined && written !== sizeBytes) throw wrongSize();
           },
           signal ? { signal } : {},
         );

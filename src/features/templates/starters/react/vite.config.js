@@ -1,0 +1,11 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+
+// Reachable from outside, under whatever name a preview gives it.
+const open = { host: true, allowedHosts: true, port: Number(process.env.PORT ?? 5173) };
+
+export default defineConfig({
+  plugins: [react()],
+  server: open,
+  preview: open,
+});
