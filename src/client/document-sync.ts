@@ -16,6 +16,8 @@ import { UnsavedUpdates, type UpdateBatch } from './unsaved-updates.ts';
 
 /** After the document was too large for the server, a change is tried again no sooner than this. */
 const TOO_LARGE_PAUSE_MS = 5_000;
+/** Whoever writes faster than this, as programs do, writes several changes in one message: it stays under the server's rate. */
+const UPDATE_EVERY_MS = 25;
 
 export interface DocumentSyncDeps {
   client: AtelierClient;
@@ -50,11 +52,15 @@ interface Session {
   ended: AbortController;
   state: 'opening' | 'open';
   sending: boolean;
+  /** What was sent and is not answered. */
+  underWay: Outgoing | undefined;
   /** Others know that we are here. */
   greeted: boolean;
   /** What goes before anything that waits. */
   first: Outgoing | undefined;
   failures: number;
+  /** When the last update went, in milliseconds of `performance.now()`. */
+  sentAtMs: number;
   holes: number;
   holeTimer: ReturnType<typeof setTimeout> | undefined;
 }
@@ -91,9 +97,11 @@ export class DocumentSync {
       ended: new AbortController(),
       state: 'open',
       sending: false,
+      underWay: undefined,
       greeted: false,
       first: undefined,
       failures: 0,
+      sentAtMs: -Infinity,
       holes: 0,
       holeTimer: undefined,
     };
@@ -166,13 +174,13 @@ export class DocumentSync {
   sendLast(): void {
     const session = this.#session;
     if (session?.state !== 'open' || !this.#mayWrite) return;
-    const { first } = session;
-    const waiting = this.#unsaved.take();
+    const rest = [session.first, this.#unsaved.take()].flatMap((batch) => (batch ? [batch.update] : []));
+    if (rest.length === 0) return;
+    const maxBytes = session.first?.maxBytes ?? LIMITS.documentUpdateBytes;
     session.first = undefined;
-    const updates = [first, waiting].flatMap((batch) => (batch ? [batch.update] : []));
-    if (updates.length === 0) return;
-    const update = Y.mergeUpdates(updates);
-    if (update.byteLength > (first?.maxBytes ?? LIMITS.documentUpdateBytes)) return;
+    // With what is on its way: that may be refused, and this builds on it.
+    const update = Y.mergeUpdates(session.underWay ? [session.underWay.update, ...rest] : rest);
+    if (update.byteLength > maxBytes) return;
     const upTo = this.#unsaved.newest;
     this.#store(session, update).then(
       ({ savedAt }) => this.#saved(upTo, savedAt),
@@ -253,6 +261,11 @@ export class DocumentSync {
     if (session.sending) return;
     session.sending = true;
     while (this.#isCurrent(session) && session.state === 'open' && this.#mayWrite) {
+      const earlyMs = session.sentAtMs + UPDATE_EVERY_MS - performance.now();
+      if (earlyMs > 0 && (session.first || this.#unsaved.count > 0)) {
+        await pause(earlyMs, session.ended.signal);
+        continue;
+      }
       const outgoing = session.first ?? this.#next();
       session.first = undefined;
       if (!outgoing) break;
@@ -260,12 +273,16 @@ export class DocumentSync {
         this.#tooLong(outgoing);
         break;
       }
+      session.sentAtMs = performance.now();
+      session.underWay = outgoing;
       try {
         const { savedAt } = await this.#store(session, outgoing.update);
         session.failures = 0;
         this.#saved(outgoing.upTo, savedAt);
       } catch (cause) {
         if (this.#isCurrent(session)) await this.#notSaved(session, outgoing, errorOf(cause));
+      } finally {
+        session.underWay = undefined;
       }
     }
     session.sending = false;

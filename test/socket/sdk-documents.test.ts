@@ -1,81 +1,13 @@
 /** The SDK's Yjs provider against a scripted server: what it sends and when, and what becomes of it where that fails. */
-import { applyAwarenessUpdate, Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { AtelierError } from '../../src/client/index.ts';
-import { SocketIOProvider, type SocketIOProviderOptions } from '../../src/client/yjs.ts';
+import type { SocketIOProvider } from '../../src/client/yjs.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
-import { fault, newId, type Fate, type ScriptedServer } from './sdk-scripted-server.ts';
-import { startClient, startServer } from './sdk-setup.ts';
-
-interface Scripted {
-  server: ScriptedServer;
-  fileId: string;
-  /** What the server holds. */
-  theirs: Y.Doc;
-  access: 'write' | 'read';
-}
-
-const textOf = (doc: Y.Doc): Y.Text => doc.getText('content');
-
-/** A server with one document. */
-async function scripted(text = ''): Promise<Scripted> {
-  const server = await startServer();
-  const fileId = newId();
-  const theirs = new Y.Doc();
-  textOf(theirs).insert(0, text);
-  const awareness = new Awareness(theirs);
-  awareness.setLocalState(null);
-  onTestFinished(() => theirs.destroy());
-  const world: Scripted = { server, fileId, theirs, access: 'write' };
-  server.handlers['doc:open'] = ({ stateVector }) => ({
-    docId: fileId,
-    updates: [Y.encodeStateAsUpdate(theirs, stateVector as Uint8Array | undefined)],
-    stateVector: Y.encodeStateVector(theirs),
-    access: world.access,
-  });
-  server.handlers['doc:update'] = ({ update }) => {
-    Y.applyUpdate(theirs, update as Uint8Array);
-    server.emit('doc:updated', { docId: fileId, update });
-    return { savedAt: new Date().toISOString() };
-  };
-  server.handlers['doc:awareness'] = ({ update }) => {
-    applyAwarenessUpdate(awareness, update as Uint8Array, 'client');
-    server.emit('doc:awareness-changed', { docId: fileId, update });
-    return {};
-  };
-  server.handlers['doc:close'] = () => ({});
-  return world;
-}
-
-/** A provider with a client of its own, or the one given. */
-function open(
-  { server, fileId }: Scripted,
-  { client = startClient(server), doc = new Y.Doc(), ...options }: Partial<Parts> & SocketIOProviderOptions = {},
-): Opened {
-  const provider = new SocketIOProvider(client, fileId, doc, {
-    ...options,
-    timings: { holeMs: 20, retryMs: 5, retryMaxMs: 20, ...options.timings },
-  });
-  onTestFinished(() => {
-    provider.destroy();
-    doc.destroy();
-  });
-  const errors: string[] = [];
-  provider.on('connection-error', (error) => errors.push(error.code));
-  return { provider, doc, text: textOf(doc), errors, client };
-}
-
-interface Parts {
-  client: ReturnType<typeof startClient>;
-  doc: Y.Doc;
-}
-
-interface Opened extends Parts {
-  provider: SocketIOProvider;
-  text: Y.Text;
-  errors: string[];
-}
+import { open, scripted, textOf } from './sdk-scripted-document.ts';
+import { fault, type Fate } from './sdk-scripted-server.ts';
+import { startClient } from './sdk-setup.ts';
 
 const synced = (provider: SocketIOProvider): Promise<void> =>
   vi.waitFor(() => expect(provider.synced).toBe(true), { interval: 5 });
