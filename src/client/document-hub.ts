@@ -16,6 +16,8 @@ export interface DocumentListener {
   onUpdate(update: Uint8Array): void;
   onAwareness(update: Uint8Array): void;
   onAccess(access: DocumentAccess): void;
+  /** Everybody whom it knows to be there. */
+  present(): Uint8Array;
 }
 
 const hubs = new WeakMap<AtelierClient, DocumentHub>();
@@ -51,6 +53,12 @@ export class DocumentHub {
     const listeners = this.#documents.get(docId) ?? new Set();
     this.#documents.set(docId, listeners.add(listener));
     if (this.#connection) listener.onUp(this.#connection.signal);
+  }
+
+  /** Who is there, as others here know it: the server tells a socket only once. */
+  present(docId: string, listener: DocumentListener): Uint8Array[] {
+    const listeners = Array.from(this.#documents.get(docId) ?? []);
+    return listeners.filter((each) => each !== listener).map((each) => each.present());
   }
 
   /** The last one out closes the document. */

@@ -3,7 +3,7 @@
  * provider. What is typed while there is no connection stays in the document and is merged when there is one again.
  */
 import { ObservableV2 } from 'lib0/observable';
-import { applyAwarenessUpdate, Awareness, removeAwarenessStates } from 'y-protocols/awareness';
+import { applyAwarenessUpdate, Awareness, encodeAwarenessUpdate, removeAwarenessStates } from 'y-protocols/awareness';
 import type { Doc } from 'yjs';
 import { AtelierError } from './atelier-error.ts';
 import { AwarenessSender } from './awareness-sender.ts';
@@ -81,7 +81,9 @@ export class SocketIOProvider extends ObservableV2<SocketIOProviderEvents> {
       onOpened: () => this.#setStatus('connected'),
       onSynced: (isNew) => {
         this.#setSynced(true);
-        if (isNew) this.#sender.start();
+        if (!isNew) return;
+        this.#sender.start();
+        for (const update of hubOf(client).present(fileId, this.#listener)) this.#meet(update);
       },
       onAccess: (access) => this.#tell('access', access),
       onUnsaved: (count) => this.#tell('unsaved-changes', count),
@@ -103,7 +105,8 @@ export class SocketIOProvider extends ObservableV2<SocketIOProviderEvents> {
       onDown: () => this.#lost(null),
       onEnd: (error) => this.#stop(errorOf(error)),
       onUpdate: (update) => this.#sync.receive(update),
-      onAwareness: (update) => guarded(() => applyAwarenessUpdate(this.awareness, update, this)),
+      onAwareness: (update) => this.#meet(update),
+      present: () => encodeAwarenessUpdate(this.awareness, Array.from(this.awareness.getStates().keys())),
       onAccess: (access) => {
         this.#sync.changeAccess(access);
         if (access === 'none') this.#stop(new AtelierError('forbidden', 'The document may no longer be read'));
@@ -217,6 +220,10 @@ export class SocketIOProvider extends ObservableV2<SocketIOProviderEvents> {
   #sendAwareness(update: Uint8Array): Promise<unknown> {
     if (!this.#signal) return Promise.reject(new AtelierError('unavailable', 'There is no connection'));
     return this.client.call('doc:awareness', { docId: this.fileId, update }, { signal: this.#signal });
+  }
+
+  #meet(update: Uint8Array): void {
+    guarded(() => applyAwarenessUpdate(this.awareness, update, this));
   }
 
   /** Others' clocks are forgotten with their states, so that the same ones may come again. */

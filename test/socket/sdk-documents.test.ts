@@ -314,6 +314,21 @@ test('[SD-37] providers of one client share its socket, and the last one of a do
   expect(world.server.connections).toBe(1);
 });
 
+test('[SD-37] a second provider of a document knows at once who is there, though the server tells a socket only once', async () => {
+  const world = await scripted('text');
+  const first = open(world);
+  await synced(first.provider);
+  const other = new Awareness(new Y.Doc());
+  onTestFinished(() => other.destroy());
+  other.setLocalStateField('user', { name: 'Ben' });
+  const update = encodeAwarenessUpdate(other, [other.clientID]);
+  world.server.emit('doc:awareness-changed', { docId: world.fileId, update });
+  const knows = ({ provider }: typeof first): boolean => provider.awareness.getStates().has(other.clientID);
+  await vi.waitFor(() => expect(knows(first)).toBe(true));
+  const second = open(world, { client: first.client });
+  await vi.waitFor(() => expect(knows(second)).toBe(true));
+});
+
 test('[SD-38] a change over 1 MiB goes as the first one after an opening, and one over 4 MiB is told', async () => {
   const world = await scripted();
   const { provider, text, errors } = open(world);
