@@ -81,7 +81,8 @@ export class SocketIOProvider extends ObservableV2<SocketIOProviderEvents> {
       onOpened: () => this.#setStatus('connected'),
       onSynced: (isNew) => {
         this.#setSynced(true);
-        if (!isNew) return;
+        // A listener may have turned away.
+        if (!isNew || !this.#signal) return;
         this.#sender.start();
         for (const update of hubOf(client).present(fileId, this.#listener)) this.#meet(update);
       },

@@ -16,8 +16,6 @@ export const LIMITS = {
   operationTimeoutMs: 10_000,
   /** Of one socket; more are refused, so that one client cannot queue without end. */
   operationsUnderWay: 64,
-  documentUpdateBytes: MIB,
-  documentFirstUpdateBytes: 4 * MIB,
   /** A chat message's content. */
   messageBytes: 32 * KIB,
   /** What one message may carry besides its content, as JSON. */
