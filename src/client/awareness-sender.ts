@@ -1,6 +1,7 @@
 /** Tells the server of the own awareness state: the newest only, one message at a time, and never faster than eyes see. */
 import { type Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness';
 import { AtelierError } from './atelier-error.ts';
+import { isRefusal } from './document-errors.ts';
 
 /** A cursor that follows every key moves smoothly enough, and a burst of keys costs others little. */
 export const AWARENESS_EVERY_MS = 50;
@@ -24,6 +25,8 @@ export class AwarenessSender {
   #started = false;
   /** There is something newer than what was sent. */
   #dirty = false;
+  /** A refusal was told, and nothing was taken since. */
+  #refused = false;
 
   constructor(deps: AwarenessSenderDeps) {
     this.#deps = deps;
@@ -75,12 +78,16 @@ export class AwarenessSender {
     this.#sending = true;
     this.#wait(AWARENESS_EVERY_MS);
     send(encodeAwarenessUpdate(awareness, [awareness.clientID]))
+      .then(() => (this.#refused = false))
       .catch((error: unknown) => {
         if (!this.#started || !(error instanceof AtelierError)) return;
         if (error.code === 'rate_limited') {
           this.#dirty = true;
           this.#wait(error.retryAfterMs ?? 10 * AWARENESS_EVERY_MS);
-        } else if (error.code === 'too_large' || error.code === 'invalid') onError(error);
+        } else if (isRefusal(error.code) && !this.#refused) {
+          this.#refused = true;
+          onError(error);
+        }
       })
       .finally(() => {
         this.#sending = false;

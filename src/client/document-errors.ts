@@ -28,20 +28,14 @@ export const isPassing = (code: FaultCode): boolean => PASSING.has(code);
 export const isRefusal = (code: FaultCode): boolean => REFUSALS.has(code);
 
 /** The codes with which `/yjs` closes, so that one listener serves both providers. */
-export function closeCodeOf(code: FaultCode): number {
-  switch (code) {
-    case 'unauthenticated':
-      return 4401;
-    case 'forbidden':
-      return 4403;
-    case 'not_found':
-      return 4404;
-    case 'too_large':
-      return 4413;
-    default:
-      return 4400;
-  }
-}
+const CLOSE_CODES: Partial<Record<FaultCode, number>> = {
+  unauthenticated: 4401,
+  forbidden: 4403,
+  not_found: 4404,
+  too_large: 4413,
+};
+
+export const closeCodeOf = (code: FaultCode): number => CLOSE_CODES[code] ?? 4400;
 
 export const errorOf = (error: unknown): AtelierError =>
   error instanceof AtelierError ? error : new AtelierError('internal', String(error), { cause: error });

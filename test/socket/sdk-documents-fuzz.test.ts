@@ -26,8 +26,7 @@ test.each(Array.from({ length: 12 }, (_, seed) => seed))(
     // Two share a client.
     const opened = [0, 0, 1].map((n) => open(world, { client: clients[n] as (typeof clients)[number] }));
     let calm = false;
-    world.server.fate = ({ name }) =>
-      calm || random(8) || !name.startsWith('doc:') ? 'answer' : oneOf(random, FATES);
+    world.server.fate = ({ name }) => (calm || random(8) || !name.startsWith('doc:') ? 'answer' : oneOf(random, FATES));
     world.server.copies = () => (calm ? 1 : 1 + random(2));
     const written: string[] = [];
     for (let step = 0; step < 300; step++) {

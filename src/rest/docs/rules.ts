@@ -471,6 +471,8 @@ export const RULES: RuleGroup[] = [
         'A change that is too long for one message goes as the first after an opening; what is longer still is told.',
       'SD-39': "The provider has the events, states and methods of y-websocket's, and leaves nothing behind.",
       'SD-40': 'Unread counts follow messages, reading on any device, and what happened while away.',
+      'SD-41':
+        "Editors in browsers, by the SDK's provider or a stock one, and programs hold the same text and see each other, also after a time without a connection.",
     },
   },
 ];
