@@ -4,8 +4,7 @@
  */
 import type { AtelierClient } from './client.ts';
 import { AtelierError } from './atelier-error.ts';
-
-export type DocumentAccess = 'write' | 'read' | 'none';
+import { documentClient, type DocumentAccess, type DocumentClient } from './document-client.ts';
 
 export interface DocumentListener {
   /** Operations flow, until `signal` aborts. */
@@ -32,14 +31,14 @@ export function hubOf(client: AtelierClient): DocumentHub {
 }
 
 export class DocumentHub {
-  readonly #client: AtelierClient;
+  readonly #client: DocumentClient;
   readonly #documents = new Map<string, Set<DocumentListener>>();
   /** How to stop listening to the client; there while anybody listens to us. */
   #offs: (() => void)[] = [];
   #connection: AbortController | undefined;
 
   constructor(client: AtelierClient) {
-    this.#client = client;
+    this.#client = documentClient(client);
   }
 
   /** `onUp` comes at once where operations flow already. */

@@ -5,12 +5,11 @@
 import * as Y from 'yjs';
 import { LIMITS } from '../protocol/limits.ts';
 import { AtelierError } from './atelier-error.ts';
-import type { AtelierClient } from './client.ts';
+import type { DocumentAccess, DocumentClient, OpenedDocument } from './document-client.ts';
 import { errorOf, isPassing, isRefusal } from './document-errors.ts';
-import { bytesOf, type DocumentAccess } from './document-hub.ts';
+import { bytesOf } from './document-hub.ts';
 import { aheadOf, hasHoles, isEmpty, lacksDeletions } from './document-state.ts';
 import { guarded } from './emitter.ts';
-import type { OperationOutput } from './operations.ts';
 import { pauseMs, type Timings } from './timings.ts';
 import { UnsavedUpdates, type UpdateBatch } from './unsaved-updates.ts';
 
@@ -20,7 +19,7 @@ const TOO_LARGE_PAUSE_MS = 5_000;
 const UPDATE_EVERY_MS = 25;
 
 export interface DocumentSyncDeps {
-  client: AtelierClient;
+  client: DocumentClient;
   fileId: string;
   doc: Y.Doc;
   /** Of transactions that bring in what the server sent. */
@@ -222,7 +221,7 @@ export class DocumentSync {
     }
   }
 
-  #opened(session: Session, { updates, stateVector, access }: OperationOutput<'doc:open'>): void {
+  #opened(session: Session, { updates, stateVector, access }: OpenedDocument): void {
     const { doc, onOpened, onSynced, onUnsaved } = this.#deps;
     const theirs = bytesOf(stateVector);
     const received = updates.map(bytesOf);
@@ -288,7 +287,7 @@ export class DocumentSync {
     session.sending = false;
   }
 
-  #store({ connection }: Session, update: Uint8Array): Promise<OperationOutput<'doc:update'>> {
+  #store({ connection }: Session, update: Uint8Array): Promise<{ savedAt: string }> {
     const { client, fileId } = this.#deps;
     // Not on another connection, where the document is not open yet.
     return client.call('doc:update', { docId: fileId, update }, { signal: connection });

@@ -9,7 +9,8 @@ import { AtelierError } from './atelier-error.ts';
 import { AwarenessSender } from './awareness-sender.ts';
 import type { AtelierClient } from './client.ts';
 import { closeCodeOf, errorOf } from './document-errors.ts';
-import { hubOf, type DocumentAccess, type DocumentListener } from './document-hub.ts';
+import { documentClient, type DocumentAccess } from './document-client.ts';
+import { hubOf, type DocumentListener } from './document-hub.ts';
 import { DocumentSync } from './document-sync.ts';
 import { guarded } from './emitter.ts';
 import { TIMINGS, type Timings } from './timings.ts';
@@ -73,7 +74,7 @@ export class SocketIOProvider extends ObservableV2<SocketIOProviderEvents> {
     this.awareness = awareness ?? new Awareness(doc);
     this.#ownsAwareness = awareness === undefined;
     this.#sync = new DocumentSync({
-      client,
+      client: documentClient(client),
       fileId,
       doc,
       origin: this,
@@ -220,7 +221,8 @@ export class SocketIOProvider extends ObservableV2<SocketIOProviderEvents> {
 
   #sendAwareness(update: Uint8Array): Promise<unknown> {
     if (!this.#signal) return Promise.reject(new AtelierError('unavailable', 'There is no connection'));
-    return this.client.call('doc:awareness', { docId: this.fileId, update }, { signal: this.#signal });
+    const input = { docId: this.fileId, update };
+    return documentClient(this.client).call('doc:awareness', input, { signal: this.#signal });
   }
 
   #meet(update: Uint8Array): void {

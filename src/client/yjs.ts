@@ -5,4 +5,4 @@ export {
   type SocketIOProviderEvents,
   type SocketIOProviderOptions,
 } from './socket-io-provider.ts';
-export type { DocumentAccess } from './document-hub.ts';
+export type { DocumentAccess } from './document-client.ts';
