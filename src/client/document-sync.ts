@@ -203,8 +203,11 @@ export class DocumentSync {
     await pause(afterMs, signal);
     while (this.#isCurrent(session)) {
       try {
-        const stateVector = isEmpty(doc) ? {} : { stateVector: Y.encodeStateVector(doc) };
-        const answer = await client.call('doc:open', { fileId, ...stateVector }, { signal });
+        const answer = await client.call(
+          'doc:open',
+          { fileId, ...(isEmpty(doc) ? {} : { stateVector: Y.encodeStateVector(doc) }) },
+          { signal },
+        );
         if (this.#isCurrent(session)) this.#opened(session, answer);
         return;
       } catch (cause) {
