@@ -54,13 +54,7 @@ export class Emitter<E extends object> {
     if (!set) return;
     for (const registration of Array.from(set)) {
       if (!set.has(registration)) continue;
-      try {
-        registration.listener(data as never);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
+      guarded(() => registration.listener(data as never));
     }
   }
 
@@ -69,5 +63,16 @@ export class Emitter<E extends object> {
     for (const fail of Array.from(this.#waits)) fail(error);
     for (const set of this.#registered.values()) set.clear();
     this.#registered.clear();
+  }
+}
+
+/** Runs what belongs to the application: what it throws is thrown on its own, uncaught. */
+export function guarded(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }

@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server, type Socket } from 'socket.io';
 import type { Chat, Message } from '../../src/client/index.ts';
+import { LIMITS } from '../../src/protocol/limits.ts';
 
 type Answer = { ok: true; data: unknown } | { ok: false; error: { code: string; message: string } & object };
 export interface Call {
@@ -58,7 +59,7 @@ export class ScriptedServer {
   #connections = 0;
 
   constructor() {
-    this.#io = new Server(this.#http, { serveClient: false });
+    this.#io = new Server(this.#http, { serveClient: false, maxHttpBufferSize: LIMITS.packetBytes });
     this.#io.use((socket, next) => {
       this.tokens.push(socket.handshake.auth.token);
       const refusal = this.refusals.shift();

@@ -547,7 +547,26 @@ export const RULES: RuleGroup[] = [
         'What the server refuses for good stays in the outbox with its error until it is sent again or removed, and holds up nothing; what is removed is not sent any more.',
       'SD-25':
         'The outbox sends only what its own user wrote. A storage that fails is told of, and the message is sent all the same.',
+      'SD-30':
+        'A Yjs provider brings in what the server has, then is `synced`, and sends what the server lacks: also what a document that was kept elsewhere holds.',
+      'SD-31':
+        'Changes of one tick are one message, one message of a document is under way, and `unsavedChanges` counts what is not stored. What waits is bounded.',
+      'SD-32':
+        'What was written without a connection, was on its way when one broke, or got no answer is merged when there is one again.',
+      'SD-33': 'A conflict, or an update that builds on what never came, is healed by a comparison with the server.',
+      'SD-34':
+        'What the server refuses is told once and not sent again; others are heard all the same, and what became smaller is tried again.',
+      'SD-35':
+        "The own awareness state is told and renewed, and goes with the provider; others' go with the connection and come back with it.",
+      'SD-36':
+        'Who may only read sends nothing; with the right to write what waited goes; without any right the provider closes.',
+      'SD-37': 'Providers of one client share its socket; the last one of a document closes it.',
+      'SD-38':
+        'A change that is too long for one message goes as the first after an opening; what is longer still is told.',
+      'SD-39': "The provider has the events, states and methods of y-websocket's, and leaves nothing behind.",
       'SD-40': 'Unread counts follow messages, reading on any device, and what happened while away.',
+      'SD-41':
+        "Editors in browsers, by the SDK's provider or a stock one, and programs hold the same text and see each other, also after a time without a connection.",
     },
   },
 ];
