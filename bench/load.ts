@@ -23,7 +23,7 @@ export async function closeAll(clients: readonly LoadClient[]): Promise<void> {
 }
 
 /** Resolves when the system has nothing left to do. */
-export async function settled(system: System): Promise<void> {
+export async function settled(system: Pick<System, 'cpuSeconds'>): Promise<void> {
   for (let quietTimes = 0; quietTimes < 3;) {
     const before = system.cpuSeconds();
     await wait(200);

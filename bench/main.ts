@@ -1,5 +1,10 @@
-/** Prints figures as Markdown. Usage: npm run bench [-- name [rounds]], or only the rounds. */
+/** Prints figures as Markdown. Usage: npm run bench [-- name or group [rounds]], or only the rounds. */
 import { cpus } from 'node:os';
+import { fanOut } from './documents/fan-out.ts';
+import { idleDocuments } from './documents/idle.ts';
+import { opening } from './documents/open.ts';
+import { writerPairs } from './documents/pairs.ts';
+import { betweenNodes } from './documents/two-nodes.ts';
 import { durable } from './durable.ts';
 import { idle } from './idle.ts';
 import { room, rooms } from './rooms.ts';
@@ -17,14 +22,25 @@ const BENCHES: Record<string, (rounds: number) => Promise<string>> = {
   'two-nodes': (rounds) => room(rounds, { rooms: 1, size: 100, nodes: 2 }),
   'two-nodes-large': (rounds) => room(rounds, { rooms: 1, size: 1_000, nodes: 2 }),
   'two-nodes-small': (rounds) => smallRooms(rounds, 2),
+  'documents-fan-out': fanOut,
+  'documents-pairs': writerPairs,
+  'documents-open': opening,
+  'documents-idle': idleDocuments,
+  'documents-two-nodes': betweenNodes,
 };
+/** Names of which each stands for all benches that begin with it. */
+const GROUPS = ['documents'];
 
 const [first = '', second] = process.argv.slice(2);
-const one = Object.hasOwn(BENCHES, first) ? first : undefined;
-const rounds = Number((one === undefined ? first : second) || 3);
-if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`Benches are: ${Object.keys(BENCHES).join(', ')}`);
+const isName = Object.hasOwn(BENCHES, first) || GROUPS.includes(first);
+const chosen = (name: string): boolean =>
+  !isName || name === first || (GROUPS.includes(first) && name.startsWith(`${first}-`));
+const rounds = Number((isName ? second : first) || 3);
+if (!Number.isInteger(rounds) || rounds < 1) {
+  throw new Error(`Benches are: ${[...GROUPS, ...Object.keys(BENCHES)].join(', ')}`);
+}
 
 console.log(`${cpus().length} cores, Node ${process.versions.node}; medians of ${rounds} rounds`);
 for (const [name, bench] of Object.entries(BENCHES)) {
-  if (one === undefined || one === name) console.log(`\n${await bench(rounds)}`);
+  if (chosen(name)) console.log(`\n${await bench(rounds)}`);
 }

@@ -1,6 +1,6 @@
 /** Users with sessions and chats, written into a data directory before its server starts: registering thousands takes minutes. */
 import { join } from 'node:path';
-import { Types } from 'mongoose';
+import { Types, type Connection } from 'mongoose';
 import { createAccessTokens } from '../src/features/auth/access-tokens.ts';
 import { createAuthModels, type SessionRecord } from '../src/features/auth/model.ts';
 import { createChatModels, type ChatRecord, type MembershipRecord } from '../src/features/chat/model.ts';
@@ -20,39 +20,20 @@ export async function seed(dataDir: string, jwtSecret: string, rooms: number, si
   const log = createLog({ level: 'warn', pretty: true });
   const database = await connectDatabase({ dataDir: join(dataDir), log });
   const { connection } = database;
-  const accessTokens = createAccessTokens([jwtSecret], DAY_MS / 1_000, Date.now);
   const at = new Date();
-  const endsAt = new Date(at.getTime() + DAY_MS);
+  const people = await seedPeople(connection, jwtSecret, rooms * size);
 
-  const users: UserRecord[] = [];
-  const sessions: SessionRecord[] = [];
   const chats: ChatRecord[] = [];
   const memberships: MembershipRecord[] = [];
   const seeded: Seeded[] = [];
   for (let room = 0; room < rooms; room++) {
     const chatId = new Types.ObjectId();
     for (let place = 0; place < size; place++) {
-      const userId = new Types.ObjectId();
-      const sessionId = new Types.ObjectId();
-      const name = `Bench ${room}.${place}`;
-      users.push({ _id: userId, name, searchKeys: [name.toLowerCase()], createdAt: at, updatedAt: at });
-      sessions.push({
-        _id: sessionId,
-        userId,
-        method: 'register',
-        tokenHash: sessionId.toHexString(),
-        userAgent: 'bench',
-        ip: '127.0.0.0',
-        createdAt: at,
-        lastSeenAt: at,
-        expiresAt: endsAt,
-        absoluteExpiresAt: endsAt,
-        purgeAt: endsAt,
-      });
+      const n = room * size + place;
       memberships.push({
         _id: new Types.ObjectId(),
         chatId,
-        userId,
+        userId: people.userIds[n] as Types.ObjectId,
         role: place === 0 ? 'owner' : 'member',
         joinedAt: at,
         lastReadSeq: 0,
@@ -61,26 +42,60 @@ export async function seed(dataDir: string, jwtSecret: string, rooms: number, si
         rev: 0,
         changedAt: at,
       });
-      const { accessToken } = accessTokens.sign(userId.toHexString(), sessionId.toHexString(), endsAt.getTime());
-      seeded.push({ token: accessToken, chatId: chatId.toHexString() });
+      seeded.push({ token: people.tokens[n] as string, chatId: chatId.toHexString() });
     }
     chats.push({
       _id: chatId,
       kind: 'group',
       name: `Bench ${room}`,
       memberCount: size,
-      createdBy: (users.at(-size) as UserRecord)._id,
+      createdBy: people.userIds[room * size] as Types.ObjectId,
       createdAt: at,
       lastActivityAt: at,
       status: 'active',
     });
   }
   const models = createChatModels(connection);
-  await createUserModel(connection).collection.insertMany(users);
-  await createAuthModels(connection).sessions.collection.insertMany(sessions);
   await models.chats.collection.insertMany(chats);
   await models.memberships.collection.insertMany(memberships);
   await database.close();
   await log.close();
   return seeded;
+}
+
+/** Users with a session each. */
+export async function seedPeople(
+  connection: Connection,
+  jwtSecret: string,
+  count: number,
+): Promise<{ userIds: Types.ObjectId[]; tokens: string[] }> {
+  const accessTokens = createAccessTokens([jwtSecret], DAY_MS / 1_000, Date.now);
+  const at = new Date();
+  const endsAt = new Date(at.getTime() + DAY_MS);
+  const users: UserRecord[] = [];
+  const sessions: SessionRecord[] = [];
+  const tokens: string[] = [];
+  for (let n = 0; n < count; n++) {
+    const userId = new Types.ObjectId();
+    const sessionId = new Types.ObjectId();
+    const name = `Bench ${n}`;
+    users.push({ _id: userId, name, searchKeys: [name.toLowerCase()], createdAt: at, updatedAt: at });
+    sessions.push({
+      _id: sessionId,
+      userId,
+      method: 'register',
+      tokenHash: sessionId.toHexString(),
+      userAgent: 'bench',
+      ip: '127.0.0.0',
+      createdAt: at,
+      lastSeenAt: at,
+      expiresAt: endsAt,
+      absoluteExpiresAt: endsAt,
+      purgeAt: endsAt,
+    });
+    tokens.push(accessTokens.sign(userId.toHexString(), sessionId.toHexString(), endsAt.getTime()).accessToken);
+  }
+  await createUserModel(connection).collection.insertMany(users);
+  await createAuthModels(connection).sessions.collection.insertMany(sessions);
+  return { userIds: users.map(({ _id }) => _id), tokens };
 }

@@ -25,6 +25,12 @@ const EDITORS = 6;
 const OPEN_TRIES = 20;
 const SAVED_WAIT_MS = 50;
 
+/** What all editors of a run have in common. */
+interface Shared extends Pick<InProcessOutcome, 'refused' | 'problems'> {
+  random: Random;
+  ledger: Ledger;
+}
+
 /** An editor as our provider is one: one update under way, everything else waits; after a refusal it opens again. */
 class MemoryEditor {
   readonly name: string;
@@ -33,6 +39,7 @@ class MemoryEditor {
   readonly typing: Typing;
   readonly refused: Record<string, number>;
   readonly #ledger: Ledger;
+  readonly #problems: string[];
   #node: DocumentNode;
   #peer: Peer | undefined;
   #fileId: string;
@@ -44,7 +51,7 @@ class MemoryEditor {
     node: DocumentNode,
     fileId: string,
     userId: string,
-    { random, ledger, refused }: { random: Random; ledger: Ledger; refused: Record<string, number> },
+    { random, ledger, refused, problems }: Shared,
   ) {
     this.name = name;
     this.#node = node;
@@ -52,6 +59,7 @@ class MemoryEditor {
     this.userId = userId;
     this.typing = new Typing(name, random);
     this.#ledger = ledger;
+    this.#problems = problems;
     this.refused = refused;
     this.doc.on('update', (_update: Uint8Array, origin: unknown) => {
       if (origin !== this) this.#changed();
@@ -65,10 +73,15 @@ class MemoryEditor {
   /** Its updates are answered one after the other; what was typed meanwhile follows. */
   #changed(): void {
     this.#waiting = true;
-    this.#sending ??= this.#send().finally(() => {
-      this.#sending = undefined;
-      if (this.#waiting && this.#peer) this.#changed();
-    });
+    this.#sending ??= this.#send()
+      .catch((error: unknown) => {
+        this.#waiting = false;
+        this.#problems.push(`${this.name} could not save: ${String(error)}`);
+      })
+      .finally(() => {
+        this.#sending = undefined;
+        if (this.#waiting && this.#peer) this.#changed();
+      });
   }
 
   /** Opens with what it has, on another node if given, and sends what the server lacks. */
@@ -146,7 +159,7 @@ export async function runInProcess(world: DocumentWorld, seed: number, edits: nu
   let count = 0;
   const start = (): MemoryEditor => {
     const node = oneOf(random, nodes);
-    return new MemoryEditor(`e${count++}`, node, fileId, newId(), { random, ledger, refused });
+    return new MemoryEditor(`e${count++}`, node, fileId, newId(), { random, ledger, refused, problems });
   };
   const editors = Array.from({ length: EDITORS }, start);
   await Promise.all(editors.map((editor) => editor.open()));
@@ -194,7 +207,12 @@ export async function runInProcess(world: DocumentWorld, seed: number, edits: nu
   // Told by the bus, some turns later.
   for (let n = 0; n < 20; n++) await turn();
 
-  const fresh = new MemoryEditor('fresh', nodes[0] as DocumentNode, fileId, newId(), { random, ledger, refused });
+  const fresh = new MemoryEditor('fresh', nodes[0] as DocumentNode, fileId, newId(), {
+    random,
+    ledger,
+    refused,
+    problems,
+  });
   await fresh.open();
   const stored = new Y.Doc();
   const log = await (nodes[0] as DocumentNode).updates.load(fileId);
