@@ -26,6 +26,15 @@ export const BACKUP_PLAN: DumpPlan = {
   // Leases are in it: their fences stand in documents, and must go on above those.
   // A project that is read has its owner's membership.
   // No file is ahead of its tree; what a change still needs (documents, texts that wait for theirs) is read after it.
-  first: [...CHAT_BACKUP.first, 'projects', 'projectMembers', 'files', 'filetrees'],
+  // So is the version that a file's row says, and after that the content that the version names.
+  first: [
+    ...CHAT_BACKUP.first,
+    'projects',
+    'projectMembers',
+    'files',
+    'filetrees',
+    'fileversions',
+    'filecontents',
+  ],
   orders: CHAT_BACKUP.orders,
 };

@@ -12,7 +12,7 @@ import { createAuth, type OtpProviderOptions, type Outbox } from './features/aut
 import { createBlocks } from './features/blocks/index.ts';
 import { createChat } from './features/chat/index.ts';
 import { createDocuments, type DocumentsFeature } from './features/documents/index.ts';
-import { createFiles, type FileBlobs, type Files } from './features/files/index.ts';
+import { createFiles, type Files } from './features/files/index.ts';
 import { createKeys } from './features/keys/index.ts';
 import { createLifecycle } from './features/lifecycle/index.ts';
 import { createPresence } from './features/presence/index.ts';
@@ -26,7 +26,7 @@ import type { ConnectionHook } from './gateway/connection.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import type { UpgradeRoute } from './gateway/upgrades.ts';
 import type { AuditStore, Log, Metrics } from './observability/index.ts';
-import { Fault, type Handlers, type UserContext } from './protocol/index.ts';
+import type { Handlers, UserContext } from './protocol/index.ts';
 import type { RestDeps } from './rest/deps.ts';
 import type { Blobs } from './storage/blobs/index.ts';
 
@@ -204,9 +204,12 @@ export function composeFeatures(parts: FeatureParts): Features {
       write: (fileId, text, userId) => documents.write(fileId, text, userId),
       remove: (fileIds) => documents.remove(fileIds),
     },
-    // Documents keep none yet, and nothing can be uploaded.
+    // Documents keep none yet.
     textVersions: async () => ({ items: [], next: null }),
-    blobs: noBlobs,
+    blobs,
+    secret: secrets.authPepper,
+    dataDir: config.dataDir,
+    limits,
     rooms,
     bus,
     nodes,
@@ -326,6 +329,7 @@ export function composeFeatures(parts: FeatureParts): Features {
       (userId) => presence.forgetUser(userId),
       (userId) => attachments.removeOfUser(userId),
       (userId) => avatars.remove(userId),
+      (userId) => files.removeOfUser(userId),
       (userId) => push.forgetUser(userId),
       (userId) => admin.forgetUser(userId),
     ],
@@ -361,7 +365,7 @@ export function composeFeatures(parts: FeatureParts): Features {
       ...push.handlers,
       ...admin.handlers,
     },
-    routes: [attachments.routes, avatars.routes, chat.routes],
+    routes: [attachments.routes, avatars.routes, chat.routes, files.routes],
     streams: ai,
     outbox: auth.outbox,
     authenticate: (accessToken) => auth.authenticate(accessToken),
@@ -378,13 +382,6 @@ export function composeFeatures(parts: FeatureParts): Features {
     start: () => admin.start(),
   };
 }
-
-const noBlobs: FileBlobs = {
-  address: () => Promise.reject(new Fault('unsupported', 'Blobs come later')),
-  versions: async () => ({ items: [], next: null }),
-  copy: () => Promise.reject(new Fault('unsupported', 'Blobs come later')),
-  remove: async () => {},
-};
 
 /** Whom operators of push services may turn to. Nothing of a person: whoever subscribes an address of theirs is told it. */
 function contactOf({ publicUrl }: Config): string {

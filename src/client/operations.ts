@@ -56,6 +56,7 @@ const CREATING: Record<CreatingOperation, true> = {
   'project:duplicate': true,
   'project:invite': true,
   'file:create': true,
+  'file:upload-url': true,
   'file:write-many': true,
 };
 
@@ -95,6 +96,9 @@ const REPEATABLE: ReadonlySet<string> = new Set<OperationName>([
   'chat:mute',
   'file:list',
   'file:tree',
+  'file:upload-done',
+  'project:snapshot',
+  'project:restore-snapshot',
   'file:read',
   'file:trash',
   'file:search',

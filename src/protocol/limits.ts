@@ -115,6 +115,24 @@ export const LIMITS = {
   storageQuotaBytes: 1_024 * MIB,
   /** A smaller file counts as this much: rows have a price too. */
   fileLeastBytes: 4 * KIB,
+  /** Versions of a blob that are kept: some weeks of daily work. */
+  blobVersionsKept: 20,
+  /** A file that comes by an address of its own, or in an archive; in a form it has at most `fileBytes`. */
+  projectFileBytes: 200 * MIB,
+  /** An address to upload to serves for so long. */
+  uploadUrlMs: 15 * 60_000,
+  /** An archive that is put into a project: what a request carries in the five minutes that it has, on a slow line. */
+  zipBytes: 256 * MIB,
+  /** Entries of an archive: the files that a project may have, their folders, and what archivers add. */
+  zipEntries: 8_000,
+  /** Deflate packs zeros a thousandfold, and hardly a project twentyfold: more than this is a bomb … */
+  zipRatio: 100,
+  /** … if it is large at all: a small one may well be all zeros. */
+  zipUnsuspiciousBytes: 16 * MIB,
+  /** New texts for files that are there, of one archive: they wait together until all of it is decided. */
+  zipRewrittenBytes: 8 * MIB,
+  /** A snapshot copies a whole project. */
+  snapshotMs: 300_000,
   /** A language's name, as editors have them. */
   languageLength: 40,
   /** Text that one search reads, and how long it may go on: what is found until then is the answer. */

@@ -5,6 +5,7 @@ import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/index.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
+import { formOf, PNG, post } from '../support/uploads.ts';
 
 let server: TestServer;
 let ada: Person;
@@ -234,6 +235,17 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
         data: { files: [{ path: 'index.html', kind: 'text' }] },
       });
     },
+    'chat `projectFiles': async () => {
+      const projectId = await newProject();
+      const files = [{ path: 'index.html', content: '<p>' }];
+      await ok('POST', `/api/projects/${projectId}/files/write-many`, { files }, ada);
+      const { data } = (await ok('POST', `/api/projects/${projectId}/snapshot`, {}, ada)) as unknown as {
+        data: { files: { url: string }[] };
+      };
+      const key = `users/${ada.id}/projects/${projectId}/index.html`;
+      expect(data.files).toEqual([{ path: 'index.html', key, url: expect.any(String) }]);
+      expect(await (await fetch(server.url + data.files[0]?.url)).text()).toBe('<p>');
+    },
     'GET /health': async () => {
       expect(await (await fetch(`${server.url}/health`)).json()).toMatchObject({
         status: 'ok',
@@ -384,6 +396,15 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
       const settings = { model: 'demo', temperature: 0.5, maxTokens: 1000 };
       const path = `/api/projects/${await createProject()}`;
       expect(await ok('PUT', path, { settings }, ada)).toMatchObject({ data: { project: { settings } } });
+    },
+    'POST /api/projects/:id/files` (multipart': async () => {
+      const form = formOf({ content: PNG, fields: { path: 'logo.png' } });
+      const answer = await post(server, `/api/projects/${await newProject()}/files/upload`, ada, form);
+      const { file } = (answer.body as unknown as { data: { file: { id: string; path: string } } }).data;
+      expect(file).toMatchObject({ path: 'logo.png', kind: 'blob' });
+      const headers = { authorization: `Bearer ${ada.accessToken}` };
+      const content = await fetch(`${server.url}/api/files/${file.id}/content`, { headers });
+      expect(Buffer.from(await content.arrayBuffer())).toEqual(PNG);
     },
     'POST /api/chat/:projectId': waitForAssistant,
     JWT_EXPIRES_IN: variable('ACCESS_TOKEN_SECONDS', '600', 'accessTokenSeconds', 600),

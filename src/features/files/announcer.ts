@@ -35,11 +35,11 @@ export class Announcer {
   }
 
   /** What is written is told when it has been saved. */
-  changed({ projectId, created, renamed, deleted }: FollowedChange): void {
+  changed({ projectId, created, replaced, renamed, deleted }: FollowedChange): void {
     const { rooms } = this.#deps;
     this.removed(deleted.map(({ _id }) => _id.toHexString()));
     const room = projectRoom(projectId);
-    if (created.length + renamed.length + deleted.length > LIMITS.fileEventsPerChange) {
+    if (created.length + replaced.length + renamed.length + deleted.length > LIMITS.fileEventsPerChange) {
       rooms.emit(room, 'file:tree-changed', { projectId });
       return;
     }
@@ -48,6 +48,7 @@ export class Announcer {
       rooms.emit(room, 'file:renamed', { projectId, file: toFile(file), oldPath });
     }
     for (const file of created) rooms.emit(room, 'file:created', { projectId, file: toFile(file) });
+    for (const file of replaced) this.saved(file);
   }
 
   saved(record: FileRecord): void {

@@ -27,6 +27,7 @@ export interface FollowedChange {
   userId: string;
   created: FileRecord[];
   written: FileRecord[];
+  replaced: FileRecord[];
   renamed: { file: FileRecord; oldPath: string }[];
   deleted: FileRecord[];
 }
@@ -145,7 +146,7 @@ export class ChangeFollower {
   }
 
   async #update(change: PendingChange): Promise<void> {
-    const order = ['delete', 'move', 'restore', 'write'];
+    const order = ['delete', 'move', 'restore', 'write', 'replace'];
     const updates = change.rows
       .filter((row) => row.op !== 'create')
       .toSorted((a, b) => order.indexOf(a.op) - order.indexOf(b.op))
@@ -169,6 +170,7 @@ export class ChangeFollower {
       userId: userId.toHexString(),
       created: [],
       written: [],
+      replaced: [],
       renamed: [],
       deleted: [],
     };
@@ -182,6 +184,9 @@ export class ChangeFollower {
           break;
         case 'write':
           change.written.push(file);
+          break;
+        case 'replace':
+          change.replaced.push(file);
           break;
         case 'move':
           change.renamed.push({ file, oldPath: row.oldPath });
@@ -203,6 +208,11 @@ function updateOf(row: Exclude<RowChange, Row<'create'>>, change: PendingChange)
   switch (row.op) {
     case 'write':
       return { $set: { rev, sizeBytes: row.sizeBytes, chargedBytes: chargeOf(row.sizeBytes), updatedAt: at } };
+    case 'replace': {
+      const { mime, version, chargedBytes } = row.blob;
+      const charged = chargeOf(chargedBytes);
+      return { $set: { rev, sizeBytes: row.sizeBytes, chargedBytes: charged, mime, version, updatedAt: at } };
+    }
     case 'move':
       return { $set: { rev, path: row.path, key: keyOf(row.path) } };
     case 'delete':

@@ -3,8 +3,9 @@ import { z } from 'zod';
 import { event, Id, LIMITS } from '../../protocol/index.ts';
 import { fileOperations } from './file-operations.ts';
 import { File } from './shapes.ts';
+import { transferOperations } from './transfer-operations.ts';
 
-export const filesContract = { ...fileOperations };
+export const filesContract = { ...fileOperations, ...transferOperations };
 
 const theFile = z.object({ projectId: Id, file: File });
 const many = `To the project's room. A change of more than ${LIMITS.fileEventsPerChange} files is one file:tree-changed instead.`;

@@ -1,11 +1,14 @@
 /** Files of projects: their records and places, their texts in documents, their bytes in blobs. */
+import type { Router } from 'express';
 import type { Connection } from 'mongoose';
 import { Types } from 'mongoose';
 import type { Bus, DatabaseNodes, Jobs } from '../../cluster/index.ts';
+import type { Limits } from '../../cluster/limits.ts';
 import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
 import { Fault, type Handlers, type Rooms } from '../../protocol/index.ts';
 import type { DocumentPort } from '../documents/index.ts';
+import type { Blobs } from '../../storage/blobs/index.ts';
 import { Announcer } from './announcer.ts';
 import { chargeOf, ChangeFollower } from './change-follower.ts';
 import type { filesContract, filesEvents } from './contract.ts';
@@ -14,11 +17,13 @@ import { FileAccess, type ProjectAccess } from './file-access.ts';
 import { FileChanges, type NewText } from './file-changes.ts';
 import { FileTree } from './file-tree.ts';
 import { createFileHandlers, type FileHandlersDeps } from './handlers.ts';
+import type { RouteTools } from './http.ts';
 import { Listing } from './listing.ts';
-import { createFileModels, type FileRecord, type NewBlob } from './model.ts';
+import { createFileModels, type FileRecord } from './model.ts';
 import { Quota, type QuotaDeps, type Usage } from './quota.ts';
 import { Removal } from './removal.ts';
 import { FileSearch } from './search.ts';
+import { createTransfers } from './transfers.ts';
 
 export type { NewText } from './file-changes.ts';
 export type { File } from './shapes.ts';
@@ -34,20 +39,18 @@ export interface FilePort {
   saved(fileId: string, change: { userId: string | undefined; sizeBytes: number }): Promise<void>;
 }
 
-/** What files need of blobs. */
-export type FileBlobs = FileHandlersDeps['blobs'] & {
-  /** Gives a new file the present content of another. */
-  copy(from: FileRecord, to: { fileId: string; projectId: string; userId: string }): Promise<NewBlob>;
-  /** All versions, for good. Repeatable. */
-  remove(fileIds: readonly string[]): Promise<void>;
-};
-
 export interface FilesDeps extends Pick<QuotaDeps, 'ownerOf' | 'projectsOf'> {
   connection: Connection;
   projects: ProjectAccess;
   documents: DocumentPort;
   textVersions: FileHandlersDeps['textVersions'];
-  blobs: FileBlobs;
+  /** Where bytes are kept. */
+  blobs: Blobs;
+  /** What addresses are signed with; keys of their own are derived from it. */
+  secret: string;
+  /** Of this machine: archives that come wait there until they are read. */
+  dataDir: string;
+  limits: Pick<Limits, 'take'>;
   rooms: Rooms<typeof filesEvents>;
   bus: Bus;
   nodes: Pick<DatabaseNodes, 'id' | 'isAlive'>;
@@ -59,6 +62,7 @@ export interface FilesDeps extends Pick<QuotaDeps, 'ownerOf' | 'projectsOf'> {
 
 export interface Files extends FilePort {
   handlers: Handlers<typeof filesContract>;
+  routes: (tools: RouteTools) => Router;
   /** Text files into a project; whoever may is asked by the caller. May be repeated. */
   write(projectId: string, userId: string, files: readonly NewText[]): Promise<FileRecord[]>;
   /** All files of a project into one that has none yet. May be repeated. */
@@ -67,14 +71,16 @@ export interface Files extends FilePort {
   usage(userId: string): Promise<Usage>;
   /** The project is gone. May be repeated. */
   removeOfProject(projectId: string, signal?: AbortSignal): Promise<void>;
-  close(): void;
+  /** The account is gone: what it had besides its projects. May be repeated. */
+  removeOfUser(userId: string): Promise<void>;
+  close(): Promise<void>;
 }
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
 export function createFiles(deps: FilesDeps): Files {
-  const { connection, projects, documents, blobs, rooms, bus, nodes, jobs, audit, log, now } = deps;
+  const { connection, projects, documents, rooms, bus, nodes, jobs, audit, log, now } = deps;
   const models = createFileModels(connection);
   const { files } = models;
   const announcer = new Announcer({ rooms, bus, log });
@@ -92,10 +98,19 @@ export function createFiles(deps: FilesDeps): Files {
   const listing = new Listing({ files, tree, now });
   const texts = (fileIds: readonly string[]): Promise<Map<string, string>> => documents.texts(fileIds);
   const search = new FileSearch({ files, tree, texts });
-  const copying = new Copying({ changes, tree, listing, texts, copyBlob: (from, to) => blobs.copy(from, to) });
+  const transfers = createTransfers({
+    ...deps,
+    models,
+    access,
+    quota,
+    tree,
+    rows: (projectId) => tree.read(projectId, () => listing.rows(projectId)),
+  });
+  const { reading } = transfers;
+  const copying = new Copying({ changes, tree, listing, texts, copyBlob: (from, to) => reading.copy(from, to) });
   const removal = new Removal({
     models,
-    parts: [(fileIds) => documents.remove(fileIds), (fileIds) => blobs.remove(fileIds)],
+    parts: [(fileIds) => documents.remove(fileIds), (fileIds) => transfers.remove(fileIds)],
     onRemoved: (fileIds) => announcer.removed(fileIds),
     now,
   });
@@ -104,21 +119,25 @@ export function createFiles(deps: FilesDeps): Files {
   jobs.every('files:purge', HOUR_MS, ({ signal }) => removal.purge(signal), { timeoutMs: HOUR_MS / 2 });
 
   return {
-    handlers: createFileHandlers({
-      models,
-      access,
-      projects,
-      changes,
-      listing,
-      search,
-      quota,
-      announcer,
-      audit,
-      documents,
-      textVersions: deps.textVersions,
-      blobs,
-      now,
-    }),
+    handlers: {
+      ...createFileHandlers({
+        models,
+        access,
+        projects,
+        changes,
+        listing,
+        search,
+        quota,
+        announcer,
+        audit,
+        documents,
+        textVersions: deps.textVersions,
+        blobs: reading,
+        now,
+      }),
+      ...transfers.handlers,
+    },
+    routes: transfers.routes,
 
     async access(fileId, userId) {
       const { file, access: may } = await access.byId(fileId, userId, 'read');
@@ -140,7 +159,14 @@ export function createFiles(deps: FilesDeps): Files {
     write: (projectId, userId, texts) => copying.writeTexts(projectId, userId, texts),
     copyProject: (from, to, userId) => copying.copyProject(from, to, userId),
     usage: (userId) => quota.usage(userId),
-    removeOfProject: (projectId, signal) => removal.removeOfProject(projectId, signal),
-    close: () => announcer.close(),
+    async removeOfProject(projectId, signal) {
+      await removal.removeOfProject(projectId, signal);
+      await transfers.removeOfProject(projectId);
+    },
+    removeOfUser: (userId) => transfers.removeOfUser(userId),
+    async close() {
+      announcer.close();
+      await transfers.close();
+    },
   };
 }

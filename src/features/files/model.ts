@@ -39,11 +39,13 @@ export type RowChange =
   | { op: 'create'; id: ObjectId; path: string; kind: FileKind; language?: string; sizeBytes: number; blob?: NewBlob }
   /** The new text of a text file; it is staged with the change. */
   | { op: 'write'; id: ObjectId; sizeBytes: number }
+  /** The new version of a blob. */
+  | { op: 'replace'; id: ObjectId; sizeBytes: number; blob: NewBlob }
   | { op: 'move'; id: ObjectId; path: string; oldPath: string }
   | { op: 'delete'; id: ObjectId }
   | { op: 'restore'; id: ObjectId; path: string };
 
-/** What the row of a new blob says of it; its bytes are stored before. */
+/** What the row of a blob says of its present version; the bytes are stored before. */
 export interface NewBlob {
   mime: string;
   version: number;

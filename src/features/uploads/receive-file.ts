@@ -123,7 +123,10 @@ export async function receiveFile<Stored>(
 
 /** The answer to more than `maxBytes` of a file. */
 export const tooLarge = (maxBytes: number): Fault =>
-  new Fault('too_large', `The file may have at most ${Math.floor(maxBytes / 1_048_576)} MiB`);
+  new Fault('too_large', `The file may have at most ${sizeText(maxBytes)}`);
+
+const sizeText = (bytes: number): string =>
+  bytes < 1_048_576 ? `${bytes} bytes` : `${Math.floor(bytes / 1_048_576)} MiB`;
 
 /** The content, or `too_large` as soon as there is more. */
 export async function* atMost(content: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {

@@ -2,7 +2,7 @@
 
 export interface OtherRoute {
   id: string;
-  method: 'get' | 'post' | 'delete';
+  method: 'get' | 'post' | 'put' | 'delete';
   /** OpenAPI path, as `/api/streams/{streamId}`. */
   path: string;
   tag: string;
@@ -91,6 +91,101 @@ export const OTHER_ROUTES: OtherRoute[] = [
       { status: 304, doc: 'The caller has it' },
       { status: 416, doc: 'The range does not lie within it' },
     ],
+  },
+  {
+    id: 'file:upload',
+    method: 'post',
+    path: '/api/projects/{projectId}/files/upload',
+    tag: 'file',
+    summary: 'Upload a file into a project',
+    doc: 'Data: `{ file }`. Text becomes a document, everything else a blob; what is at the path gets it as its new text or version.',
+    parameters: [
+      { name: 'projectId', in: 'path', doc: 'The project' },
+      { name: 'path', in: 'query', doc: 'As the form field, which it wins over' },
+      { name: 'clientId', in: 'query', doc: 'As the form field, which it wins over' },
+    ],
+    form: [
+      { name: 'path', doc: "Where it is put; the file's name if not given" },
+      { name: 'clientId', doc: 'A retry with the same one gets the first outcome' },
+      { name: 'file', isFile: true, isRequired: true, doc: 'The file' },
+    ],
+    isUser: true,
+    answers: [{ status: 200, contentType: json, doc: 'Stored' }],
+  },
+  {
+    id: 'file:upload-put',
+    method: 'put',
+    path: '/api/uploads/{uploadId}',
+    tag: 'file',
+    summary: 'Send a file to an address of file:upload-url',
+    doc: 'The body is the content. Data: `{ file }`.',
+    parameters: [
+      { name: 'uploadId', in: 'path', doc: 'The upload' },
+      { name: 'expires', in: 'query', doc: 'Of the address' },
+      { name: 'signature', in: 'query', doc: 'Of the address' },
+    ],
+    answers: [{ status: 200, contentType: json, doc: 'Stored, now or before' }],
+  },
+  {
+    id: 'file:download',
+    method: 'get',
+    path: '/api/files/{fileId}/content',
+    tag: 'file',
+    summary: "A file's content",
+    doc: 'By bearer token, or as the signed `url` that file:read gives. Takes `Range`, `If-Range` and `If-None-Match`.',
+    parameters: [
+      { name: 'fileId', in: 'path', doc: 'The file' },
+      { name: 'versionId', in: 'query', doc: 'A version of a blob; the present one if not given' },
+      { name: 'download', in: 'query', doc: 'Given: to be saved, whatever it is' },
+      { name: 'expires', in: 'query', doc: 'Of a signed address' },
+      { name: 'signature', in: 'query', doc: 'Of a signed address' },
+    ],
+    isUser: 'or-signed',
+    answers: [
+      { status: 200, contentType: '*/*', doc: 'The content' },
+      { status: 206, contentType: '*/*', doc: 'The range that was asked for' },
+      { status: 304, doc: 'The caller has it' },
+      { status: 416, doc: 'The range does not lie within it' },
+    ],
+  },
+  {
+    id: 'project:download',
+    method: 'get',
+    path: '/api/projects/{projectId}/zip',
+    tag: 'project',
+    summary: 'A project as an archive',
+    doc: 'All files, for whoever may read the project, as it is written.',
+    parameters: [{ name: 'projectId', in: 'path', doc: 'The project' }],
+    isUser: true,
+    answers: [{ status: 200, contentType: 'application/zip', doc: 'The archive' }],
+  },
+  {
+    id: 'project:upload',
+    method: 'post',
+    path: '/api/projects/{projectId}/zip',
+    tag: 'project',
+    summary: 'Put an archive into a project',
+    doc: 'Data: `{ files }`. All of it or nothing; what is not in it stays. The archive may also be the whole body, as application/zip.',
+    parameters: [{ name: 'projectId', in: 'path', doc: 'The project' }],
+    form: [{ name: 'file', isFile: true, isRequired: true, doc: 'The archive' }],
+    isUser: true,
+    answers: [{ status: 200, contentType: json, doc: 'All of it is there' }],
+  },
+  {
+    id: 'project:snapshot-file',
+    method: 'get',
+    path: '/api/projects/{projectId}/snapshot/content',
+    tag: 'project',
+    summary: "A file of a project's snapshot",
+    doc: 'As the signed `url` that project:snapshot gives.',
+    parameters: [
+      { name: 'projectId', in: 'path', doc: 'The project' },
+      { name: 'userId', in: 'query', doc: 'Whose snapshot' },
+      { name: 'path', in: 'query', doc: 'The file' },
+      { name: 'expires', in: 'query', doc: 'Of the address' },
+      { name: 'signature', in: 'query', doc: 'Of the address' },
+    ],
+    answers: [{ status: 200, contentType: '*/*', doc: 'The content' }],
   },
   {
     id: 'user:upload-avatar',

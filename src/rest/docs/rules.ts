@@ -483,6 +483,43 @@ export const RULES: RuleGroup[] = [
     },
   },
   {
+    title: 'Files: contents that come and go',
+    rules: {
+      'FL-40': `What is uploaded is a text if it is valid UTF-8 without NUL of at most ${LIMITS.documentTextBytes / 1_048_576} MiB, else a blob. What is there gets it as its new text or version: a blob stays a blob, and onto a text nothing else is put (\`conflict\`).`,
+      'FL-41': `In a form a file has at most ${LIMITS.fileBytes / 1_048_576} MiB, at an address ${LIMITS.projectFileBytes / 1_048_576} MiB. Of a refused or broken upload nothing is kept.`,
+      'FL-42':
+        'An address to upload to makes one file: sending again, or finishing again, gives the same. It serves for a quarter of an hour at most, and only while its user may write.',
+      'FL-43':
+        'A file is downloaded as it was uploaded: whole, in part, or not at all by whoever has it. A signed address serves one version, without a token, for at most an hour.',
+      'FL-44':
+        'What a browser could run is neither named nor shown: it is saved, as plain text or as unknown bytes. Nothing that is opened by itself may run or load anything.',
+      'FL-45': `The last ${LIMITS.blobVersionsKept} versions of a blob are kept, can be read, and can be made the newest again.`,
+      'FL-46':
+        'A content that no version names any more is removed: with its file, its project, its owner, or an upload that came to nothing. A copied project shares its contents.',
+      'FL-47':
+        "Files count for the project's owner, with kept and uploading versions; together they never have more than the quota.",
+    },
+  },
+  {
+    title: 'Files: archives and snapshots',
+    rules: {
+      'FL-50':
+        'An archive is read as archivers write it: stored or deflated, in the 64-bit form too; names that are UTF-8 are read so, whatever is said of them.',
+      'FL-51':
+        'Paths in an archive are held to the same rules as all others; links, devices, and two files of one place are `invalid`.',
+      'FL-52':
+        'What an archive says of a content has to be so: size, sum, place. Encrypted ones, and those packed otherwise than deflated, are `unsupported`.',
+      'FL-53': `An archive has at most ${LIMITS.filesPerProject} files, and unpacks to at most ${LIMITS.zipRatio} times its size if that is much; no byte of it counts twice.`,
+      'FL-54':
+        'An archive is put into a project as a whole or not at all: new files, new texts in live documents, new versions. What is not in it stays.',
+      'FL-55':
+        'A project comes as one archive, as it is written, for whoever may read it; no part passes for the whole.',
+      'FL-56':
+        '`project:snapshot` copies all files to `users/{userId}/projects/{projectId}/{path}` with their content types, in place of the earlier one, and says where they can be read.',
+      'FL-57': '`project:restore-snapshot` writes them back, all or none, as edits that everyone sees.',
+    },
+  },
+  {
     title: 'HTTP',
     rules: {
       'HT-1':
