@@ -27,14 +27,6 @@ export const BACKUP_PLAN: DumpPlan = {
   // A project that is read has its owner's membership.
   // No file is ahead of its tree; what a change still needs (documents, texts that wait for theirs) is read after it.
   // So is the version that a file's row says, and after that the content that the version names.
-  first: [
-    ...CHAT_BACKUP.first,
-    'projects',
-    'projectMembers',
-    'files',
-    'filetrees',
-    'fileversions',
-    'filecontents',
-  ],
+  first: [...CHAT_BACKUP.first, 'projects', 'projectMembers', 'files', 'filetrees', 'fileversions', 'filecontents'],
   orders: CHAT_BACKUP.orders,
 };

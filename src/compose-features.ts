@@ -202,10 +202,9 @@ export function composeFeatures(parts: FeatureParts): Features {
       text: (fileId) => documents.text(fileId),
       texts: (fileIds) => documents.texts(fileIds),
       write: (fileId, text, userId) => documents.write(fileId, text, userId),
+      versions: (fileId, page) => documents.versions(fileId, page),
       remove: (fileIds) => documents.remove(fileIds),
     },
-    // Documents keep none yet.
-    textVersions: async () => ({ items: [], next: null }),
     blobs,
     secret: secrets.authPepper,
     dataDir: config.dataDir,
@@ -231,6 +230,7 @@ export function composeFeatures(parts: FeatureParts): Features {
     saved: (fileId, change) => files.saved(fileId, change),
     nodeId: nodes.id,
     onNodeDeath: (listener) => nodes.onDeath(listener),
+    nameOf,
     yjs: {
       authenticate: (accessToken) => auth.authenticate(accessToken),
       isLive: async (sessionId) => (await auth.liveSessions([sessionId])).has(sessionId),

@@ -58,6 +58,7 @@ const CREATING: Record<CreatingOperation, true> = {
   'file:create': true,
   'file:upload-url': true,
   'file:write-many': true,
+  'doc:save-version': true,
 };
 
 /** Reading, or setting something to a stated value: twice is the same as once. */
@@ -105,7 +106,11 @@ const REPEATABLE: ReadonlySet<string> = new Set<OperationName>([
   'file:history',
   'file:set-language',
   'doc:open',
-  'doc:close',
+  'doc:versions',
+  'doc:version',
+  'doc:watch',
+  'doc:unwatch',
+  'cursor:move',
   'presence:set',
   'presence:get',
   'presence:watch',

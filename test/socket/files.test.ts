@@ -485,4 +485,16 @@ describe('searching and history', () => {
       expect(served).toBeGreaterThan(1);
     },
   );
+
+  test("[FL-21] a text's history is that of its document", async () => {
+    const projectId = await project();
+    const { id: fileId } = await create(projectId, 'a', 'one');
+    await call(a, 'doc:save-version', { fileId, name: 'First' });
+    await call(a, 'file:write', { fileId, content: 'two' });
+    const { items } = await call(a, 'file:history', { fileId });
+    expect(items).toContainEqual(
+      expect.objectContaining({ name: 'First', userId: ada.id, sizeBytes: 3, versionId: expect.any(String) }),
+    );
+    expect((await server.request('GET', `/api/files/${fileId}/history?limit=1`, { as: ada })).status).toBe(200);
+  });
 });

@@ -406,7 +406,6 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
       const content = await fetch(`${server.url}/api/files/${file.id}/content`, { headers });
       expect(Buffer.from(await content.arrayBuffer())).toEqual(PNG);
     },
-    'POST /api/chat/:projectId': waitForAssistant,
     JWT_EXPIRES_IN: variable('ACCESS_TOKEN_SECONDS', '600', 'accessTokenSeconds', 600),
     FRONTEND_URL: variable('PUBLIC_URL', 'https://a.example', 'allowedOrigins', ['https://a.example']),
     RATE_LIMIT_WINDOW_MS: variable('RATE_LIMIT_SCALE', '2', 'rateLimitScale', 2),

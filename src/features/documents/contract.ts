@@ -43,7 +43,7 @@ export const documentsContract = {
     input: z.strictObject({ docId: Id }),
     output: Empty,
     auth: 'user',
-    rate: 'reads',
+    rate: 'live',
     orderKey: docKey,
     doc: 'Closes a document on this socket.',
   }),

@@ -3,13 +3,13 @@ import { randomUUID } from 'node:crypto';
 import type { Connection } from 'mongoose';
 import type { Bus, Leases } from '../../cluster/index.ts';
 import type { Log } from '../../observability/log.ts';
-import type { Handlers, Rooms } from '../../protocol/index.ts';
+import { LIMITS, type Handlers, type Rooms } from '../../protocol/index.ts';
 import type { Blobs } from '../../storage/blobs/index.ts';
 import { Awareness } from './awareness.ts';
 import { CONTENT } from './check-update.ts';
 import { Compaction } from './compaction.ts';
 import type { documentsContract, documentsEvents } from './contract.ts';
-import { assertSize, Documents, type FileAccess } from './documents.ts';
+import { Documents, type FileAccess } from './documents.ts';
 import { createHandlers } from './handlers.ts';
 import { createDocumentModels, type DocumentModels } from './model.ts';
 import { OpenDocuments } from './open-documents.ts';
@@ -17,6 +17,7 @@ import { SavedNotices } from './saved-notices.ts';
 import { SocketPeers } from './socket-peers.ts';
 import { TextDiffer } from './text-differ.ts';
 import { UpdateLog } from './update-log.ts';
+import type { DocumentVersion } from './version-operations.ts';
 import { createVersionModel } from './version-model.ts';
 import { Versions } from './versions.ts';
 import { WatchPresence } from './watch-presence.ts';
@@ -37,8 +38,16 @@ export interface DocumentPort {
   texts(fileIds: readonly string[]): Promise<Map<string, string>>;
   /** A diff into the live text, never a replacement. Resolves when it is durable. `too_large` over 2 MiB. */
   write(fileId: string, text: string, userId: string): Promise<{ sizeBytes: number }>;
+  /** Versions that are kept, the newest first. */
+  versions(fileId: string, page: VersionsPage): Promise<{ items: DocumentVersion[]; next: string | null }>;
   /** For good. Repeatable. */
   remove(fileIds: readonly string[]): Promise<void>;
+}
+
+export interface VersionsPage {
+  limit?: number | undefined;
+  /** The `next` of the page before. */
+  cursor?: string | undefined;
 }
 
 export interface DocumentsFeature extends DocumentPort {
@@ -77,6 +86,8 @@ export interface DocumentsFeatureDeps {
   saved: (fileId: string, change: { userId: string | undefined; sizeBytes: number }) => Promise<void>;
   /** Who comes in by `/yjs`: nobody, if not given. */
   yjs?: YjsDoors;
+  /** The names of those who are in a document, for watchers. */
+  nameOf?: (userIds: readonly string[]) => Promise<Map<string, string>>;
   onBug: (error: unknown, fields: Record<string, unknown>) => void;
   log: Log;
   now: () => number;
@@ -155,6 +166,7 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     text: (fileId) => documents.text(fileId),
     texts: (fileIds) => documents.texts(fileIds),
     write,
+    versions: (fileId, { limit = LIMITS.listDefault, cursor }) => versions.list(fileId, { limit, cursor }),
     async remove(fileIds) {
       await documents.remove(fileIds);
       await versions.remove(fileIds);

@@ -26,9 +26,7 @@ export interface FileHandlersDeps {
   quota: Quota;
   announcer: Announcer;
   audit: Audit;
-  documents: Pick<DocumentPort, 'text' | 'write'>;
-  /** What documents keep of a text's past. */
-  textVersions: (fileId: string, page: Page) => Promise<HistoryPage>;
+  documents: Pick<DocumentPort, 'text' | 'write' | 'versions'>;
   blobs: {
     /** Where a blob can be read for a while, without a token. */
     address(file: FileRecord): Promise<{ url: string; urlExpiresAt: string }>;
@@ -124,7 +122,15 @@ export function createFileHandlers(deps: FileHandlersDeps): Handlers<typeof file
     async 'file:history'({ fileId, ...page }, { session: { userId } }) {
       const { file } = await access.byId(fileId, userId, 'read');
       if (file.kind === 'blob') return blobs.versions(file, page);
-      return deps.textVersions(fileId, page);
+      const { items, next } = await documents.versions(fileId, page);
+      const entries = items.map(({ id: versionId, createdAt, sizeBytes, createdBy, name }) => ({
+        versionId,
+        createdAt,
+        sizeBytes,
+        ...(createdBy === undefined ? {} : { userId: createdBy }),
+        ...(name === undefined ? {} : { name }),
+      }));
+      return { items: entries, next };
     },
   };
 

@@ -16,7 +16,7 @@ import { Copying } from './copying.ts';
 import { FileAccess, type ProjectAccess } from './file-access.ts';
 import { FileChanges, type NewText } from './file-changes.ts';
 import { FileTree } from './file-tree.ts';
-import { createFileHandlers, type FileHandlersDeps } from './handlers.ts';
+import { createFileHandlers } from './handlers.ts';
 import type { RouteTools } from './http.ts';
 import { Listing } from './listing.ts';
 import { createFileModels, type FileRecord } from './model.ts';
@@ -43,7 +43,6 @@ export interface FilesDeps extends Pick<QuotaDeps, 'ownerOf' | 'projectsOf'> {
   connection: Connection;
   projects: ProjectAccess;
   documents: DocumentPort;
-  textVersions: FileHandlersDeps['textVersions'];
   /** Where bytes are kept. */
   blobs: Blobs;
   /** What addresses are signed with; keys of their own are derived from it. */
@@ -131,7 +130,6 @@ export function createFiles(deps: FilesDeps): Files {
         announcer,
         audit,
         documents,
-        textVersions: deps.textVersions,
         blobs: reading,
         now,
       }),

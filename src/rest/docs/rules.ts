@@ -475,6 +475,7 @@ export const RULES: RuleGroup[] = [
         'Whoever may read a project reads its files, and its owner and editors change them. Everybody else is told `not_found`.',
       'FL-20':
         'Changes of one project are done one after another. One that was decided is finished whatever happens, before anybody sees a part of it.',
+      'FL-21': "A file's history has the versions of its document, or those that are kept of a blob.",
       'FL-22': `A project has at most ${LIMITS.filesPerProject.toLocaleString('en-US')} files; more are \`quota_exceeded\`.`,
       'FL-23': `All files of the projects that a user owns, deleted ones among them, have at most ${mib(LIMITS.storageQuotaBytes)} together; more is \`quota_exceeded\`, whoever adds it.`,
       'FL-30':
