@@ -37,4 +37,4 @@ export interface DocumentClient {
 }
 
 /** The client's own types say more, and differ in what bytes are. */
-export const documentClient = (client: AtelierClient): DocumentClient => client as unknown as DocumentClient;
+export const documentClient = (client: AtelierClient): DocumentClient => client;

@@ -80,10 +80,10 @@ describe.runIf(hasRedis())('files on two nodes', { timeout: 60_000 }, () => {
     const [a, b] = both();
     const files = Array.from({ length: 60 }, (_, n) => ({ path: `from/${n}`, content: `${n}` }));
     await call(a, 'file:write-many', { projectId, files });
-    let isOver = false;
+    const over = new AbortController();
     const seen: string[] = [];
     const looking = (async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         const { files: now } = await call(b, 'file:tree', { projectId });
         const folders = now.flatMap(({ path }) => /^(from|to)\//.exec(path)?.[1] ?? []);
         seen.push(`${new Set(folders).size} ${folders.length}`);
@@ -93,7 +93,7 @@ describe.runIf(hasRedis())('files on two nodes', { timeout: 60_000 }, () => {
       const [path, newPath] = n % 2 === 0 ? ['from', 'to'] : ['to', 'from'];
       await call(a, 'file:rename', { projectId, path, newPath });
     }
-    isOver = true;
+    over.abort();
     await looking;
     expect(new Set(seen)).toEqual(new Set(['1 60']));
   });

@@ -15,7 +15,7 @@ describe.runIf(hasRedis())('two nodes', () => {
       await using stage = await startStage(2);
       for (const seed of SEEDS) {
         const { problems, events, vouched, edits } = await runSeed(stage, { seed, editMs: 1_500 });
-        expect(problems, events.join('\n')).toEqual([]);
+        expect({ problems, events: problems.length > 0 ? events : [] }).toEqual({ problems: [], events: [] });
         expect(edits).toBeGreaterThan(20);
         expect(vouched).toBeGreaterThan(0);
       }

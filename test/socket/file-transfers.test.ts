@@ -29,7 +29,7 @@ afterAll(async () => {
   const { errors } = world;
   await world[Symbol.asyncDispose]();
   await rm(dataDir, { recursive: true, force: true });
-  expect(errors).toEqual([]);
+  if (errors.length > 0) throw new AggregateError(errors, `The server had ${errors.length} errors`);
 });
 
 interface Answer<T> {
@@ -162,7 +162,8 @@ describe('uploading', () => {
     const files = await Promise.all(contents.map((content) => put(projectId, 'a.bin', content)));
     expect(new Set(files.map(({ id }) => id)).size).toBe(1);
     const { items } = await call(a, 'file:history', { fileId: files[0]!.id });
-    expect(items.map(({ sizeBytes }) => sizeBytes).sort()).toEqual(contents.map(({ length }) => length).sort());
+    const sizes = items.map(({ sizeBytes }) => sizeBytes);
+    expect(sizes.toSorted((x = 0, y = 0) => x - y)).toEqual(contents.map(({ length }) => length).toSorted((x, y) => x - y));
     const newest = await bytesOf(await download(files[0]!.id));
     expect(newest.length).toBe(items[0]?.sizeBytes);
   });

@@ -142,6 +142,7 @@ test('[FL-20] a change that nobody meets is finished by itself', { timeout: 60_0
   await eventually(() => rows('filetrees', { pending: { $exists: true } })).toBe(0);
   nowMs += 61 * MINUTE_MS;
   await eventually(() => rows('filetexts')).toBe(0);
+  expect(await pathsOf()).toEqual([]);
 });
 
 test(

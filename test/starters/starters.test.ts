@@ -107,7 +107,7 @@ describe.runIf(hasRegistry())('a project from a template', { timeout: TIMEOUT },
       const { page, port } = await serve(directory, script);
       expect(page).toContain(`<title>${title}</title>`);
       const source = /<script[^>]* src="([^"]+)"/.exec(page)?.[1];
-      if (source !== undefined) expect((await get(port, source)).resume().statusCode).toBe(200);
+      expect((await get(port, source ?? '/')).resume().statusCode).toBe(200);
       await stop();
     }
   }
@@ -122,7 +122,10 @@ describe.runIf(hasRegistry())('a project from a template', { timeout: TIMEOUT },
     const page = await readFile(join(directory, 'dist/index.html'), 'utf8');
     expect(page).toContain(`<title>${title}</title>`);
     const assets = [...page.matchAll(/(?:src|href)="\/(assets\/[^"]+)"/g)].map(([, path = '']) => path);
-    expect(assets.map((path) => path.split('.').at(-1)).sort()).toEqual(['css', 'js']);
+    expect(assets.map((path) => path.split('.').at(-1)).toSorted((a = '', b = '') => a.localeCompare(b))).toEqual([
+      'css',
+      'js',
+    ]);
     for (const path of assets) expect((await stat(join(directory, 'dist', path))).size).toBeGreaterThan(0);
     await isServed(directory, title);
   });
@@ -130,6 +133,7 @@ describe.runIf(hasRegistry())('a project from a template', { timeout: TIMEOUT },
   test('node is checked and served', async () => {
     const directory = await install('node');
     await npm(directory, 'run', 'build');
+    expect(await readdir(directory)).toContain('package.json');
     await isServed(directory, 'Node app');
   });
 

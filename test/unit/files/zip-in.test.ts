@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { deflateRawSync } from 'node:zlib';
-import fc from 'fast-check';
+import { array, assert, asyncProperty, nat, tuple } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ZipFile } from 'yazl';
 import { openArchive, type Archive } from '../../../src/features/files/zip-in.ts';
@@ -115,7 +115,7 @@ describe('what is refused', () => {
     './a',
     'a\0b',
     'a\nb',
-    `${'x'.repeat(300)}`,
+    'x'.repeat(300),
     `${'x/'.repeat(400)}y`,
   ])('[FL-51] the path %j', async (name) => {
     expect(await refusedFiles({ name, content: 'x' })).toMatchObject({ code: 'invalid' });
@@ -252,16 +252,13 @@ describe('what is refused', () => {
       { name: 'b.bin', content: Buffer.from([0, 1, 2, 3]), method: 0 },
       { name: 'c/', mode: FOLDER },
     ]);
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 }),
-        async (damages) => {
-          const bytes = Buffer.from(good);
-          for (const [place, value] of damages) bytes[place] = value;
-          const outcome = await contentsOf(bytes).catch((error: unknown) => error);
-          if (outcome instanceof Error) expect(outcome).toBeInstanceOf(Fault);
-        },
-      ),
+    await assert(
+      asyncProperty(array(tuple(nat(good.length - 1), nat(255)), { minLength: 1, maxLength: 6 }), async (damages) => {
+        const bytes = Buffer.from(good);
+        for (const [place, value] of damages) bytes[place] = value;
+        const outcome = await contentsOf(bytes).catch((error: unknown) => error);
+        expect(outcome instanceof Error && !(outcome instanceof Fault)).toBe(false);
+      }),
       { numRuns: 400 },
     );
   });
