@@ -136,11 +136,4 @@ describe.runIf(hasRegistry())('a project from a template', { timeout: TIMEOUT },
     expect(await readdir(directory)).toContain('package.json');
     await isServed(directory, 'Node app');
   });
-
-  test('empty is a README', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'atelier-starter-empty-'));
-    directories.push(directory);
-    for (const { path, content } of await templateFiles('empty')) await writeFile(join(directory, path), content);
-    expect(await readdir(directory)).toEqual(['README.md']);
-  });
 });

@@ -44,6 +44,6 @@ test.each(Template.options.filter((template) => template !== 'empty'))(
   },
 );
 
-test('an empty project has a README only', async () => {
-  expect((await templateFiles('empty')).map(({ path }) => path)).toEqual(['README.md']);
+test('an empty project has no files', async () => {
+  expect(await templateFiles('empty')).toEqual([]);
 });

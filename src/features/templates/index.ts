@@ -12,8 +12,9 @@ const STARTERS = fileURLToPath(new URL('starters', import.meta.url));
 
 const read = new Map<string, Promise<readonly StarterFile[]>>();
 
-/** Of a template that there is a starter for; in the order of their paths. */
-export function templateFiles(template: string): Promise<readonly StarterFile[]> {
+/** In the order of their paths; the template `empty` has none. */
+export async function templateFiles(template: string): Promise<readonly StarterFile[]> {
+  if (template === 'empty') return [];
   let files = read.get(template);
   if (!files) {
     files = readAll(join(STARTERS, template));

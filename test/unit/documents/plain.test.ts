@@ -280,6 +280,8 @@ test('[DC-66] [DC-67] people and cursors, on two nodes, by Yjs and without', asy
   await ada.move(6, 11);
   await expect.poll(() => ben.heard.at(-1)).toEqual(['cursor', ada.userId, 6, 11]);
   await edit(b, ben.userId, { fileId, edits: [put(0, '>> ')] });
+  // A place is one of the text as the node has it.
+  await expect.poll(() => a.feature.text(fileId)).toBe('>> hello world');
   await ada.move(9);
   await expect.poll(() => ben.heard.at(-1)).toEqual(['cursor', ada.userId, 9, undefined]);
 
