@@ -9,8 +9,12 @@ export const hasChromium = (): boolean => hasPart('chromium');
 
 export async function startBrowser(): Promise<Browser> {
   const executablePath = spawnSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).stdout.trim();
-  // No sandbox for root, as in CI's container; /dev/shm is small there.
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  // No sandbox for root, as in CI's container; /dev/shm is small there. Pages that a test gives out itself have no address,
+  // so Chromium takes this machine for a local network of somebody else's.
+  return chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-features=LocalNetworkAccessChecks'],
+  });
 }
 
 /** The page's script in one piece, with one copy of yjs. */

@@ -163,7 +163,9 @@ describe('uploading', () => {
     expect(new Set(files.map(({ id }) => id)).size).toBe(1);
     const { items } = await call(a, 'file:history', { fileId: files[0]!.id });
     const sizes = items.map(({ sizeBytes }) => sizeBytes);
-    expect(sizes.toSorted((x = 0, y = 0) => x - y)).toEqual(contents.map(({ length }) => length).toSorted((x, y) => x - y));
+    expect(sizes.toSorted((x = 0, y = 0) => x - y)).toEqual(
+      contents.map(({ length }) => length).toSorted((x, y) => x - y),
+    );
     const newest = await bytesOf(await download(files[0]!.id));
     expect(newest.length).toBe(items[0]?.sizeBytes);
   });
