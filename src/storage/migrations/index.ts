@@ -18,4 +18,9 @@ export const migrations: readonly Migration[] = [
       await ensureIndexes(connection);
     },
   },
+  {
+    version: 3,
+    name: 'indexes of projects, files and documents',
+    up: ({ connection }) => ensureIndexes(connection),
+  },
 ];
