@@ -134,14 +134,13 @@ export class Documents {
   async openPeer(request: PeerRequest): Promise<Peer> {
     const { fileId, userId } = request;
     const { open, access } = this.#deps;
-    const changes = this.#accessChanges;
+    let changes = this.#accessChanges;
     let granted = await access(fileId, userId);
     const document = await open.get(fileId);
     // It may have been taken away while the document was loaded.
-    while (changes !== this.#accessChanges && granted) {
-      const before = this.#accessChanges;
+    while (changes !== this.#accessChanges) {
+      changes = this.#accessChanges;
       granted = await access(fileId, userId);
-      if (before === this.#accessChanges) break;
     }
     if (open.peek(fileId) !== document) throw new Fault('not_found', 'The document is gone');
     const peer = new PeerState(document, granted, request, (gone) => this.#leave(gone));
@@ -195,7 +194,7 @@ export class Documents {
   }
 
   #end(peer: OpenPeer): void {
-    if (peer instanceof PeerState) peer.close();
+    peer.close();
     peer.onAccess(undefined);
   }
 

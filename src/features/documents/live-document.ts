@@ -44,6 +44,7 @@ const SURELY_SMALL = Math.floor(LIMITS.documentTextBytes / 3);
 export class LiveDocument {
   readonly #deps: LiveDocumentDeps;
   #doc: Y.Doc | undefined;
+  #generation = 0;
   #queue: Waiting[] = [];
   #inFlight: readonly Waiting[] | undefined;
   #scheduled = false;
@@ -61,6 +62,11 @@ export class LiveDocument {
 
   constructor(deps: LiveDocumentDeps) {
     this.#deps = deps;
+  }
+
+  /** Another one whenever the Y.Doc has gone: what was applied to a former one is not in the present one. */
+  get generation(): number {
+    return this.#generation;
   }
 
   /** Whether a Y.Doc is in memory. */
@@ -117,7 +123,7 @@ export class LiveDocument {
     };
   }
 
-  /** Another node's update, in its turn. */
+  /** An update that the Y.Doc does not have yet, in its turn. */
   receive({ bytes, userId }: StoredUpdate): void {
     if (this.#doc) Y.applyUpdate(this.#doc, bytes, { userId } satisfies Origin);
     if (!this.#inFlight) this.#tell();
@@ -127,6 +133,7 @@ export class LiveDocument {
   unload(): void {
     this.#doc?.destroy();
     this.#doc = undefined;
+    this.#generation++;
     this.#clientIds.clear();
     this.#untold = [];
   }

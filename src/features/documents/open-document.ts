@@ -12,6 +12,7 @@ export interface OpenPeer {
   onUpdate?: ((update: Uint8Array) => void) | undefined;
   /** The access has changed; undefined: it has ended, and the peer with it. */
   onAccess: (access: Access | undefined) => void;
+  close(): void;
 }
 
 export interface OpenDocumentDeps extends Pick<LiveDocumentDeps, 'append' | 'catchUp' | 'onStored' | 'onBug'> {
@@ -48,10 +49,10 @@ export class OpenDocument {
     this.#usedAtMs = performance.now();
   }
 
-  /** The next update of the log, in its turn. */
-  receive(update: StoredUpdate, isOwn: boolean): void {
+  /** The next update of the log, in its turn; `appliedTo` is the generation of the Y.Doc that it was made in. */
+  receive(update: StoredUpdate, appliedTo: number | undefined): void {
     this.stored.push(update);
-    if (!isOwn) this.live.receive(update);
+    if (appliedTo !== this.live.generation) this.live.receive(update);
     for (const peer of this.peers) peer.onUpdate?.(update.bytes);
   }
 }

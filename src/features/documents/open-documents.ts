@@ -25,7 +25,8 @@ export interface OpenDocumentsDeps {
 
 interface Entry {
   update: StoredUpdate;
-  isOwn: boolean;
+  /** Of an own one: the generation of the Y.Doc that it was made in. */
+  appliedTo: number | undefined;
 }
 
 /** How often is looked for what nobody needs. */
@@ -47,7 +48,7 @@ export class OpenDocuments {
     this.#sequencer = new Sequencer<Entry>({
       head: (docId) => updates.head(docId),
       after: async (docId, n) =>
-        (await updates.after(docId, n)).map((update) => ({ rev: update.n, entry: { update, isOwn: false } })),
+        (await updates.after(docId, n)).map((update) => ({ rev: update.n, entry: { update, appliedTo: undefined } })),
       deliver: (docId, n, entry) => this.#deliver(docId, n, entry),
       isWanted: (docId) => this.#open.has(docId),
       listening: (docId) => rooms.listening(docRoom(docId)),
@@ -57,7 +58,7 @@ export class OpenDocuments {
     const forgetRelayed = rooms.onRelayed('doc', (room, n, packet) => {
       const docId = room.slice('doc:'.length);
       updates.noteElsewhere(docId, n);
-      if (packet) this.#sequencer.accept(docId, n, { update: fromPacket(n, packet), isOwn: false });
+      if (packet) this.#sequencer.accept(docId, n, { update: fromPacket(n, packet), appliedTo: undefined });
       else this.#sequencer.note(docId, n);
     });
     const sweep = setInterval(() => this.#sweep(), SWEEP_MS).unref();
@@ -140,18 +141,18 @@ export class OpenDocuments {
   #stored(document: OpenDocument, update: StoredUpdate): void {
     const { rooms, onStored } = this.#deps;
     const { docId } = document;
-    this.#sequencer.accept(docId, update.n, { update, isOwn: true });
+    this.#sequencer.accept(docId, update.n, { update, appliedTo: document.live.generation });
     rooms.relay(docRoom(docId), update.n, toPacket(update));
     onStored(document, update);
     const { rows, bytes } = document.stored.tail;
     if (rows >= LIMITS.documentTailRows || bytes >= LIMITS.documentTailBytes) this.#compact(document);
   }
 
-  #deliver(docId: string, n: number, { update, isOwn }: Entry): void {
+  #deliver(docId: string, n: number, { update, appliedTo }: Entry): void {
     const document = this.#open.get(docId);
     if (!document) return;
     // Rows that compaction took came as one update, up to its place.
-    document.receive({ ...update, n }, isOwn);
+    document.receive({ ...update, n }, appliedTo);
     const { rooms } = this.#deps;
     const room = docRoom(docId);
     if (!rooms.has(room)) return;

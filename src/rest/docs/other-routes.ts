@@ -18,6 +18,14 @@ export interface OtherRoute {
 
 const json = 'application/json';
 
+/** Of whatever is served with ranges and a tag. */
+const contentAnswers: OtherRoute['answers'] = [
+  { status: 200, contentType: '*/*', doc: 'The content' },
+  { status: 206, contentType: '*/*', doc: 'The range that was asked for' },
+  { status: 304, doc: 'The caller has it' },
+  { status: 416, doc: 'The range does not lie within it' },
+];
+
 export const OTHER_ROUTES: OtherRoute[] = [
   {
     id: 'stream:resume',
@@ -85,12 +93,7 @@ export const OTHER_ROUTES: OtherRoute[] = [
       { name: 'signature', in: 'query', doc: 'Of a signed address' },
     ],
     isUser: 'or-signed',
-    answers: [
-      { status: 200, contentType: '*/*', doc: 'The content' },
-      { status: 206, contentType: '*/*', doc: 'The range that was asked for' },
-      { status: 304, doc: 'The caller has it' },
-      { status: 416, doc: 'The range does not lie within it' },
-    ],
+    answers: contentAnswers,
   },
   {
     id: 'file:upload',
@@ -141,12 +144,7 @@ export const OTHER_ROUTES: OtherRoute[] = [
       { name: 'signature', in: 'query', doc: 'Of a signed address' },
     ],
     isUser: 'or-signed',
-    answers: [
-      { status: 200, contentType: '*/*', doc: 'The content' },
-      { status: 206, contentType: '*/*', doc: 'The range that was asked for' },
-      { status: 304, doc: 'The caller has it' },
-      { status: 416, doc: 'The range does not lie within it' },
-    ],
+    answers: contentAnswers,
   },
   {
     id: 'project:download',

@@ -2,6 +2,8 @@
 import { expect, test } from 'vitest';
 import * as Y from 'yjs';
 import { LIMITS } from '../../../src/protocol/index.ts';
+import { OpenDocument } from '../../../src/features/documents/open-document.ts';
+import { StoredDocument, type StoredUpdate } from '../../../src/features/documents/stored-document.ts';
 import { newId, openDocumentWorld, openPeer, type DocumentNode, type DocumentWorld } from '../../support/documents.ts';
 
 async function oneNode(): Promise<DocumentWorld & { node: DocumentNode }> {
@@ -316,4 +318,30 @@ test('[DC-11] a stored text is told once for many edits', async () => {
     await ada.push();
   }
   await expect.poll(() => world.node.saved, { timeout: 5_000 }).toEqual([{ fileId, userId: ada.userId, sizeBytes: 4 }]);
+});
+
+test('[DC-9] an own update whose turn comes after its Y.Doc has gone is in the next one', async () => {
+  const told: { update: StoredUpdate; generation: number }[] = [];
+  const open: OpenDocument = new OpenDocument({
+    docId: newId(),
+    stored: new StoredDocument(undefined, new Map()),
+    unhold: () => {},
+    catchUp: async () => {},
+    onStored: (update) => told.push({ update, generation: open.live.generation }),
+    async append(update) {
+      const stored = { n: 1, bytes: update.bytes };
+      update.stored(stored);
+      return stored;
+    },
+    onBug: (error) => {
+      throw error;
+    },
+  });
+  const text = () => open.live.read((doc) => doc.getText('content').toJSON());
+  await open.live.change(newId(), (live) => live.insert(0, 'own'));
+  open.live.unload();
+  // What is missing before it is still being read.
+  expect(await text()).toBe('');
+  open.receive(told[0]!.update, told[0]!.generation);
+  expect(await text()).toBe('own');
 });
