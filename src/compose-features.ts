@@ -26,7 +26,7 @@ import type { ConnectionHook } from './gateway/connection.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import type { UpgradeRoute } from './gateway/upgrades.ts';
 import type { AuditStore, Log, Metrics } from './observability/index.ts';
-import type { Handlers, UserContext } from './protocol/index.ts';
+import { LIMITS, type Handlers, type UserContext } from './protocol/index.ts';
 import type { RestDeps } from './rest/deps.ts';
 import type { Blobs } from './storage/blobs/index.ts';
 
@@ -235,6 +235,7 @@ export function composeFeatures(parts: FeatureParts): Features {
       authenticate: (accessToken) => auth.authenticate(accessToken),
       isLive: async (sessionId) => (await auth.liveSessions([sessionId])).has(sessionId),
       limit: (userId) => limits.take('live', userId),
+      messagesPerSecond: LIMITS.yjsMessagesPerSecond * config.rateLimitScale || Number.POSITIVE_INFINITY,
       maxPerUser: gateway.admission.maxPerUser,
       admit: (request) => gateway.admission.admit(request),
       onSlow({ userId, connectionId, bytes }) {
@@ -342,11 +343,11 @@ export function composeFeatures(parts: FeatureParts): Features {
     documents.queuedUpdates(),
   );
   metrics.gauge('documents', 'Documents in memory', () => documents.openDocuments());
-  metrics.gauge('yjs_connections', 'Connections of stock Yjs providers', () => documents.yjs?.size ?? 0);
+  metrics.gauge('yjs_connections', 'Connections of stock Yjs providers', () => documents.yjs.size);
   metrics.gauge(
     'yjs_outbound_bytes',
     'What is kept for stock Yjs providers that have not taken it',
-    () => documents.yjs?.outboundBytes ?? 0,
+    () => documents.yjs.outboundBytes,
   );
 
   return {
@@ -371,8 +372,8 @@ export function composeFeatures(parts: FeatureParts): Features {
     authenticate: (accessToken) => auth.authenticate(accessToken),
     avatar: (userId) => avatars.find(userId),
     requireAdmin: (operation, context) => admin.requireAdmin(operation, context),
-    upgrades: documents.yjs ? [documents.yjs.upgrade] : [],
-    drain: async () => documents.yjs?.drain(),
+    upgrades: [documents.yjs.upgrade],
+    drain: () => documents.yjs.drain(),
     active: (userId) => admin.active(userId),
     present: [chat, presence, projects, documents],
     async recover() {

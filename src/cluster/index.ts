@@ -14,4 +14,5 @@ export { createNodes, type DatabaseNodes } from './nodes.ts';
 export type { ByteSink, PulledStreams, StreamSource } from './pulled-stream.ts';
 export { createPulledStreams } from './pulled-streams.ts';
 export type { ConnectionStatus, PresenceRegistry } from './presence-registry.ts';
+export { Rereading, type RereadingDeps } from './rereading.ts';
 export type { StreamLog } from './stream-log.ts';

@@ -57,6 +57,7 @@ export class Connection {
   #goneListeners: Set<() => void> | undefined;
   #underWay = 0;
   #expiry: NodeJS.Timeout | undefined;
+  #closing = false;
   /** Undefined once `hello` is out; until then operations wait for it. */
   #opening: Promise<void> | undefined;
 
@@ -77,11 +78,17 @@ export class Connection {
     return this.#session;
   }
 
-  /** Tells why and closes the transport. A client library reconnects after it, and is refused if its session has ended. */
+  /**
+   * Tells why and closes the transport. A client library reconnects after it, and is refused if its session has ended.
+   * Operations under way may answer first, within LIMITS.lastAnswerMs: one of them may be what ended the session.
+   */
   close(reason: CloseReason): void {
+    if (this.#closing) return;
+    this.#closing = true;
     this.socket.emit('session:closed', { reason });
     // engine.io's close lets what is queued leave first.
-    this.socket.conn.close();
+    if (this.#underWay === 0) this.socket.conn.close();
+    else setTimeout(() => this.socket.conn.close(), LIMITS.lastAnswerMs).unref();
   }
 
   async #open(): Promise<void> {
@@ -122,6 +129,7 @@ export class Connection {
       .then((answer) => {
         this.#done();
         ack?.(answer.ok && !this.#takes(answer) ? { ok: false, error: unread().toBody() } : answer);
+        if (this.#closing && this.#underWay === 0) this.socket.conn.close();
       })
       // An answer that cannot be encoded must not end the process.
       .catch((error: unknown) => this.#deps.onBug(error, { connectionId: this.ref.id, userId: this.ref.userId }));
@@ -135,6 +143,7 @@ export class Connection {
   }
 
   #refusal(): Fault | undefined {
+    if (this.#closing) return new Fault('unauthenticated', 'This session has ended');
     if (this.#underWay >= LIMITS.operationsUnderWay) {
       return new Fault('rate_limited', `At most ${LIMITS.operationsUnderWay} operations at once`, {
         retryAfterMs: 100,

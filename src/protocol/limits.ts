@@ -182,6 +182,8 @@ export const LIMITS = {
   expiryNoticeMs: 60_000,
   /** … and is closed this long after. */
   expiryGraceMs: 25_000,
+  /** A socket whose session has ended may hear the answers to what is under way for this long. */
+  lastAnswerMs: 2_000,
   /** Typing is told at most once per this time, chat and member … */
   typingThrottleMs: 2_000,
   /** … and ends by itself after this. */

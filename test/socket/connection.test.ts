@@ -115,6 +115,17 @@ test('[AU-5] logging out closes the sockets of that session only, and tells why'
   expect(mine.connected).toBe(true);
 });
 
+test('[AU-5] what is under way when a session ends is answered, and nothing new is taken', async () => {
+  const grace = await server.person('Grace');
+  const socket = await server.socket(grace, { reconnection: false });
+  const gone = once(socket as never, 'disconnect');
+  const late = new Promise((resolve) => socket.once('session:closed', () => socket.emit('user:get-me', {}, resolve)));
+  const ended = socket.emitWithAck('user:delete-account', { password: grace.password });
+  expect(await ended).toEqual({ ok: true, data: {} });
+  expect(await Promise.race([late, gone])).not.toMatchObject({ ok: true });
+  await gone;
+});
+
 test('[AU-6] a session that ends says so before and takes a newer token of the same user on the live socket', async () => {
   await using short = await startServer({ ACCESS_TOKEN_SECONDS: '60' });
   const grace = await short.person('Grace');

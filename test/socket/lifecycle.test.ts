@@ -174,9 +174,11 @@ test(
     const closed = new Promise((resolve) => socket.once('session:closed', resolve));
     const left: string[] = [];
     witness.on('chat:members-changed', ({ chatId, removed }) => removed.includes(ada.id) && left.push(chatId));
-    const answer = await server.request('DELETE', '/api/users/me', { as: ada, body: { password: ada.password } });
-    expect(answer.status).toBe(200);
+    // Over the very connection that it ends.
+    const gone = new Promise((resolve) => socket.once('disconnect', resolve));
+    expect(await socket.emitWithAck('user:delete-account', { password: ada.password })).toEqual({ ok: true, data: {} });
     expect(await closed).toMatchObject({ reason: 'revoked' });
+    await gone;
     const login = { email: ada.email, password: ada.password };
     expect((await server.request('POST', '/api/auth/login', { body: login })).status).toBe(401);
     expect((await server.request('GET', `/api/users/search?query=${ada.email}`, { as: grace })).body).toMatchObject({

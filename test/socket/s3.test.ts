@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { call } from '../support/calls.ts';
 import { hasS3, startS3, type S3Server } from '../support/s3-server.ts';
 import { runToEnd, startProcess, testEnvironment } from '../support/process.ts';
 import { openWorld, startServer } from '../support/server.ts';
@@ -66,6 +67,57 @@ describe.runIf(hasS3())('a server with its uploads in S3', { timeout: 120_000 },
     }
     await upload(world, ada, { content: PNG });
     expect(await health()).toMatchObject({ status: 'ok' });
+    expect(world.errors).toEqual([]);
+  });
+
+  test('[FL-42] a file goes to the store and comes from it by addresses of the store', async () => {
+    await using world = await startServer(s3.env());
+    const ada = await world.person('Ada');
+    const socket = await world.socket(ada);
+    const { project } = await call(socket, 'project:create', { name: 'A project', template: 'empty' });
+    const content = Buffer.concat([Buffer.of(0, 255), Buffer.alloc(100_000, 'atelier ')]);
+    const plan = { projectId: project.id, path: 'sound/bell.wav', sizeBytes: content.length };
+    const { uploadId, method, url, headers } = await call(socket, 'file:upload-url', plan);
+    expect(url.startsWith('http')).toBe(true);
+    const send = async (body: Buffer, extra: object = {}): Promise<number> =>
+      (await fetch(url, { method, body, headers: { ...headers, ...extra } })).status;
+
+    await expect(call(socket, 'file:upload-done', { uploadId })).rejects.toMatchObject({ code: 'conflict' });
+    expect(await send(Buffer.concat([content, content]))).toBe(403);
+    expect(await send(content, { 'Content-Type': 'text/html' })).toBe(403);
+    expect(await send(content)).toBe(200);
+    const { file } = await call(socket, 'file:upload-done', { uploadId });
+    expect(file).toMatchObject({ path: plan.path, kind: 'blob', sizeBytes: content.length });
+    // What is sent to the address afterwards changes nothing.
+    await send(Buffer.alloc(content.length, 1));
+    expect((await call(socket, 'file:upload-done', { uploadId })).file).toEqual(file);
+
+    const read = await call(socket, 'file:read', { fileId: file.id });
+    const download = await fetch(read.url ?? '');
+    expect(download.headers.get('content-disposition')).toBe(null);
+    expect(Buffer.from(await download.arrayBuffer()).equals(content)).toBe(true);
+    const token = { authorization: `Bearer ${ada.accessToken}` };
+    const whole = await fetch(`${world.url}/api/files/${file.id}/content`, { headers: token });
+    expect(Buffer.from(await whole.arrayBuffer()).equals(content)).toBe(true);
+
+    await call(socket, 'file:create', { projectId: project.id, path: 'page.html', content: '<b>Hello</b>' });
+    const snapshot = await call(socket, 'project:snapshot', { projectId: project.id });
+    expect(snapshot.files.map(({ path }) => path).toSorted()).toEqual(['page.html', 'sound/bell.wav']);
+    const served = await Promise.all(
+      snapshot.files.map(async ({ path, key, url: address }) => {
+        expect(key).toBe(`users/${ada.id}/projects/${project.id}/${path}`);
+        const answer = await fetch(address);
+        const disposition = answer.headers.get('content-disposition')?.split(';')[0];
+        return [path, (await answer.arrayBuffer()).byteLength, disposition];
+      }),
+    );
+    // A page of somebody's project is saved, never shown on the store's own origin.
+    expect(served).toEqual(
+      expect.arrayContaining([
+        ['page.html', 12, 'attachment'],
+        ['sound/bell.wav', content.length, undefined],
+      ]),
+    );
     expect(world.errors).toEqual([]);
   });
 

@@ -6,12 +6,13 @@ import { Types } from 'mongoose';
 import * as Y from 'yjs';
 import { createCluster, type Bus } from '../../src/cluster/index.ts';
 import type { Access } from '../../src/features/documents/contract.ts';
+import type { PeerAccess } from '../../src/features/documents/open-document.ts';
 import { createDocumentParts, type DocumentParts } from '../../src/features/documents/index.ts';
 import type { Yjs } from '../../src/features/documents/yjs.ts';
 import { Admission } from '../../src/gateway/admission.ts';
 import { routeUpgrades } from '../../src/gateway/upgrades.ts';
 import { createMetrics } from '../../src/observability/index.ts';
-import { Fault } from '../../src/protocol/index.ts';
+import { Fault, LIMITS } from '../../src/protocol/index.ts';
 import { createDiskBlobs } from '../../src/storage/blobs/index.ts';
 import { ensureIndexes } from '../../src/storage/database.ts';
 import { FakeClock } from '../contract/fake-clock.ts';
@@ -117,6 +118,7 @@ export async function openDocumentWorld(count = 1): Promise<DocumentWorld> {
         },
         isLive: async (sessionId) => !doors.endedSessions.has(sessionId),
         limit: (userId) => doors.limit?.(userId),
+        messagesPerSecond: LIMITS.yjsMessagesPerSecond,
         maxPerUser: admission.maxPerUser,
         admit: (request) => admission.admit(request),
         onSlow: (reader) => doors.slow.push(reader),
@@ -130,7 +132,6 @@ export async function openDocumentWorld(count = 1): Promise<DocumentWorld> {
       now: () => Date.now() + doors.aheadMs,
     });
     const { yjs } = parts.feature;
-    if (!yjs) throw new Error('Its doors are given');
     routeUpgrades(gateway.http, [yjs.upgrade], (error) => bugs.push(error));
     await ensureIndexes(connection);
     nodes.push({ ...parts, yjs, gateway, bus, bugs, doors, saved });
@@ -166,7 +167,7 @@ export interface TestPeer {
   text: Y.Text;
   /** Updates that were told to it. */
   heard: Uint8Array[];
-  access: (Access | undefined)[];
+  access: PeerAccess[];
   /** Sends what the doc has made since the last time; resolves when durable. */
   push(): Promise<void>;
   send(update: Uint8Array): Promise<void>;
@@ -176,7 +177,7 @@ export interface TestPeer {
 export async function openPeer(node: DocumentNode, fileId: string, userId = newId()): Promise<TestPeer> {
   const doc = new Y.Doc();
   const heard: Uint8Array[] = [];
-  const access: (Access | undefined)[] = [];
+  const access: PeerAccess[] = [];
   const peer = await node.documents.openPeer({
     fileId,
     userId,

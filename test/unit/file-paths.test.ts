@@ -31,6 +31,7 @@ describe('[FL-1] paths', () => {
     ['a\nb', 'control'],
     ['a\u0085b', 'control'],
     ['a\uD800b', 'control'],
+    ['photo\u202Egpj.exe', 'direction'],
     ['x'.repeat(201), 'parts of at most 200'],
     [Array.from({ length: 6 }, () => 'x'.repeat(100)).join('/'), 'at most 512'],
     ['é'.repeat(101), 'parts of at most 200'],

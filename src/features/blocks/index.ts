@@ -2,7 +2,8 @@
 import { Types, type Connection } from 'mongoose';
 import { z } from 'zod';
 import { ALL_NODES, type Bus } from '../../cluster/bus.ts';
-import { systemClock, type Clock } from '../../cluster/clock.ts';
+import type { Clock } from '../../cluster/clock.ts';
+import { Rereading } from '../../cluster/rereading.ts';
 import type { Log } from '../../observability/log.ts';
 import { Fault, Id, LIMITS, type Handlers } from '../../protocol/index.ts';
 import { duplicateIndexOf } from '../../storage/group-commit.ts';
@@ -46,20 +47,15 @@ export interface BlocksDeps {
 const BlockChanged = z.object({ type: z.literal('block:changed'), userId: Id, otherId: Id, blocked: z.boolean() });
 type BlockChanged = z.output<typeof BlockChanged>;
 
-/** How far the nodes' clocks may differ. */
-const CLOCK_SKEW_MS = 60_000;
 /** Rows of one read of missed blocks. */
 const MISSED_PAGE = 500;
 
 export function createBlocks(deps: BlocksDeps): BlocksFeature {
-  const { connection, users, bus, log, now, clock = systemClock } = deps;
+  const { connection, users, bus, log, now, clock } = deps;
   const model = createBlockModel(connection);
   const { collection } = model;
   const pairs = new BlockPairs(model);
   const listeners = new Set<{ call: BlockListener }>();
-  /** Blocks set before it are known here. */
-  let knownUntilMs = now();
-  let reading: Promise<void> | undefined;
 
   const apply = ({ userId, otherId, blocked }: BlockChanged): void => {
     pairs.forget(userId, otherId);
@@ -83,27 +79,19 @@ export function createBlocks(deps: BlocksDeps): BlocksFeature {
     const { success, data: notice } = BlockChanged.safeParse(data);
     if (success) apply(notice);
   });
-  const forgetReady = bus.onReady(() => {
-    pairs.forgetAll();
-    readMissed();
+  const rereading = new Rereading({
+    bus,
+    read: applyMissed,
+    onReady: () => pairs.forgetAll(),
+    onFailed: (error) => log.warn('Blocks could not be read again yet', { error }),
+    now,
+    clock,
   });
-  const stopReading = clock.every(LIMITS.headCompareMs, readMissed);
 
-  /** Notices may have been lost; the rows have what they told of. */
-  function readMissed(): void {
-    reading ??= applyMissed()
-      .catch((error: unknown) => log.warn('Blocks could not be read again yet', { error }))
-      .finally(() => {
-        reading = undefined;
-      });
-  }
-
-  async function applyMissed(): Promise<void> {
-    const startedAtMs = now();
-    const createdAt = { $gte: new Date(knownUntilMs - CLOCK_SKEW_MS) };
+  async function applyMissed(since: Date): Promise<void> {
     for (let skip = 0, more = true; more; skip += MISSED_PAGE) {
       const rows = await collection
-        .find<BlockRecord>({ createdAt })
+        .find<BlockRecord>({ createdAt: { $gte: since } })
         .sort({ createdAt: 1 })
         .skip(skip)
         .limit(MISSED_PAGE)
@@ -118,7 +106,6 @@ export function createBlocks(deps: BlocksDeps): BlocksFeature {
       }
       more = rows.length === MISSED_PAGE;
     }
-    knownUntilMs = startedAtMs;
   }
 
   return {
@@ -184,10 +171,8 @@ export function createBlocks(deps: BlocksDeps): BlocksFeature {
 
     async close() {
       unsubscribe();
-      forgetReady();
-      stopReading();
       listeners.clear();
-      await reading;
+      await rereading.close();
     },
   };
 }

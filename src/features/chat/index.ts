@@ -285,7 +285,7 @@ export function createChat(deps: ChatDeps): ChatFeature {
       await lifecycle.settlePending();
     },
     async close() {
-      live.close();
+      await live.close();
       forgetRelayed();
       typing.close();
       await chatLog.drain();

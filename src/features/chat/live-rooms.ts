@@ -6,6 +6,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Types } from 'mongoose';
 import { ALL_NODES, type Bus } from '../../cluster/bus.ts';
+import { Rereading } from '../../cluster/rereading.ts';
 import type { Sequencer } from '../../cluster/sequencer.ts';
 import type { Log } from '../../observability/log.ts';
 import { chatLiveRoom, chatRoom, LIMITS, userRoom, type Rooms } from '../../protocol/index.ts';
@@ -28,8 +29,6 @@ export interface LiveRoomsDeps {
   newestChats: (userId: string) => Promise<Types.ObjectId[]>;
 }
 
-/** How far the clocks of two nodes may differ. */
-const CLOCKS_DIFFER_MS = 60_000;
 /** Ids of chats that are remembered for users who come back, about 50 bytes each. */
 const REMEMBERED_IDS = 400_000;
 
@@ -51,26 +50,24 @@ export class LiveRooms {
     sizeCalculation: (chatIds) => chatIds.length + 1,
     ttl: LIMITS.headCompareMs,
   });
-  readonly #stop: (() => void)[];
+  readonly #unsubscribe: () => void;
+  readonly #rereading: Rereading;
   readonly #leftListeners = new Set<{ call: (userIds: readonly string[]) => void }>();
-  #readAt: number;
-  #timer: NodeJS.Timeout | undefined;
-  #closed = false;
 
   constructor(deps: LiveRoomsDeps) {
     this.#deps = deps;
-    this.#readAt = deps.now();
-    this.#stop = [
-      deps.bus.subscribe(ALL_NODES, (data) => {
-        const notice = asChatNotice(data);
-        if (notice) this.#hear(notice).catch((error: unknown) => this.#warn(error, notice.chatId));
-      }),
-      // Notices may have been lost while the bus was away; rows and log have what they told of.
-      deps.bus.onReady(() => {
-        Promise.all([this.readAgain(), deps.sequencer.compare()]).catch((error: unknown) => this.#warn(error));
-      }),
-    ];
-    this.#schedule();
+    const { bus, sequencer, now } = deps;
+    this.#unsubscribe = bus.subscribe(ALL_NODES, (data) => {
+      const notice = asChatNotice(data);
+      if (notice) this.#hear(notice).catch((error: unknown) => this.#warn(error, notice.chatId));
+    });
+    this.#rereading = new Rereading({
+      bus,
+      read: (since) => this.#applyMissed(since),
+      onReady: () => void sequencer.compare().catch((error: unknown) => this.#warn(error)),
+      onFailed: (error) => this.#warn(error),
+      now,
+    });
   }
 
   /** Lets a new socket into its user's chats; resolves when nothing in them can be missed. */
@@ -124,11 +121,8 @@ export class LiveRooms {
     return () => void this.#leftListeners.delete(entry);
   }
 
-  /** Reads what has changed in memberships since the last time, on any node. */
-  async readAgain(): Promise<void> {
-    const { memberships, now } = this.#deps;
-    const since = new Date(this.#readAt - CLOCKS_DIFFER_MS);
-    const startedAt = now();
+  async #applyMissed(since: Date): Promise<void> {
+    const { memberships } = this.#deps;
     memberships.forgetAll();
     this.#forgetAll();
     for (const { chatId, userId, state } of await memberships.changedSince(since)) {
@@ -136,13 +130,11 @@ export class LiveRooms {
       if (state === 'active') await this.#enter(chat, [user]);
       else this.#leave(chat, [user]);
     }
-    this.#readAt = startedAt;
   }
 
-  close(): void {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    for (const stop of this.#stop) stop();
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    await this.#rereading.close();
   }
 
   async #hear(notice: ChatNotice): Promise<void> {
@@ -226,15 +218,5 @@ export class LiveRooms {
 
   #warn(error: unknown, chatId?: string): void {
     this.#deps.log.warn('memberships could not be followed; they are read again', { chatId, error });
-  }
-
-  #schedule(): void {
-    if (this.#closed) return;
-    const inMs = LIMITS.headCompareMs * (0.75 + Math.random() * 0.5);
-    this.#timer = setTimeout(() => {
-      this.readAgain()
-        .catch((error: unknown) => this.#warn(error))
-        .finally(() => this.#schedule());
-    }, inMs).unref();
   }
 }

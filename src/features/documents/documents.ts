@@ -165,7 +165,7 @@ export class Documents {
     for (const fileId of fileIds) {
       const document = this.#deps.open.peek(fileId);
       if (!document) continue;
-      for (const peer of document.peers) this.#end(peer);
+      for (const peer of document.peers) this.#end(peer, 'gone');
       this.#deps.open.drop(fileId);
     }
   }
@@ -189,13 +189,13 @@ export class Documents {
       peer.allow(access);
     } catch (error) {
       if (!(error instanceof Fault)) this.#deps.log.error('Who may open a document could not be read', { error });
-      this.#end(peer);
+      this.#end(peer, 'none');
     }
   }
 
-  #end(peer: OpenPeer): void {
+  #end(peer: OpenPeer, access: 'none' | 'gone'): void {
     peer.close();
-    peer.onAccess(undefined);
+    peer.onAccess(access);
   }
 
   #leave(peer: PeerState): void {

@@ -1,4 +1,4 @@
-import { connectionOf, Fault, LIMITS, type Handlers } from '../../protocol/index.ts';
+import { connectionOf, LIMITS, type Handlers } from '../../protocol/index.ts';
 import type { Awareness } from './awareness.ts';
 import type { documentsContract } from './contract.ts';
 import type { FileAccess } from './documents.ts';
@@ -11,7 +11,7 @@ export interface HandlersDeps extends PlainHandlersDeps, VersionHandlersDeps {
   sockets: SocketPeers;
   awareness: Awareness;
   /** Absent where nobody comes in by `/yjs`. */
-  tickets: Tickets | undefined;
+  tickets: Tickets;
   access: FileAccess;
   now: () => number;
 }
@@ -44,7 +44,6 @@ export function createHandlers(deps: HandlersDeps): Handlers<typeof documentsCon
     },
 
     async 'doc:ticket'({ fileId }, { session: { userId, sessionId } }) {
-      if (!tickets) throw new Fault('unsupported', 'Stock Yjs providers are not served here');
       await access(fileId, userId);
       const ticket = tickets.sign({ fileId, userId, sessionId });
       return { ticket, expiresInSeconds: LIMITS.ticketFirstUseMs / 1_000 };

@@ -1,5 +1,4 @@
 /** Text files that many people edit at once, by Yjs. Their text is stored here and nowhere else. */
-import { randomUUID } from 'node:crypto';
 import type { Connection } from 'mongoose';
 import type { Bus, Leases } from '../../cluster/index.ts';
 import type { Log } from '../../observability/log.ts';
@@ -54,7 +53,7 @@ export interface DocumentsFeature extends DocumentPort {
   handlers: Handlers<typeof documentsContract>;
   disconnected(connection: { id: string }): void;
   /** The way in of stock Yjs providers, where it is open. */
-  yjs: Yjs | undefined;
+  yjs: Yjs;
   /** Positions are compared with the log now: something may not have been heard of. */
   compare(): Promise<void>;
   /** Updates that wait for their durable write. */
@@ -70,9 +69,9 @@ export interface DocumentsFeatureDeps {
   bus: Pick<Bus, 'onReady' | 'subscribe'>;
   leases: Leases;
   /** This node among the others. */
-  nodeId?: string;
+  nodeId: string;
   /** Called with a node that has died. Returns how to stop. */
-  onNodeDeath?: (listener: (nodeId: string) => void) => () => void;
+  onNodeDeath: (listener: (nodeId: string) => void) => () => void;
   blobs: Blobs;
   /** Who may do what with a file. */
   access: FileAccess;
@@ -84,10 +83,10 @@ export interface DocumentsFeatureDeps {
   onRemoved: (listener: (fileIds: readonly string[]) => void) => () => void;
   /** A text has been stored anew; at most once per 2 s and file. */
   saved: (fileId: string, change: { userId: string | undefined; sizeBytes: number }) => Promise<void>;
-  /** Who comes in by `/yjs`: nobody, if not given. */
-  yjs?: YjsDoors;
+  /** Who comes in by `/yjs`. */
+  yjs: YjsDoors;
   /** The names of those who are in a document, for watchers. */
-  nameOf?: (userIds: readonly string[]) => Promise<Map<string, string>>;
+  nameOf: (userIds: readonly string[]) => Promise<Map<string, string>>;
   onBug: (error: unknown, fields: Record<string, unknown>) => void;
   log: Log;
   now: () => number;
@@ -131,16 +130,16 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     log,
   });
   const documents: Documents = new Documents({ models, open, updates, blobs, access: deps.access, log });
-  const { nodeId = randomUUID(), onNodeDeath = () => () => {} } = deps;
+  const { nodeId, onNodeDeath, nameOf } = deps;
   const awareness = new Awareness({ rooms, nodeId, onNodeDeath });
   const sockets = new SocketPeers({ documents, awareness, rooms });
   const openPeer: OpenPeer = (request) => documents.openPeer(request);
-  const yjs = deps.yjs && createYjs(deps.yjs, { connection, openPeer, awareness, bus, onBug, now });
+  const yjs = createYjs(deps.yjs, { connection, openPeer, awareness, bus, onBug, now });
   const presence: WatchPresence = new WatchPresence({
     awareness,
     documents,
     rooms,
-    nameOf: deps.nameOf ?? (async () => new Map()),
+    nameOf,
     log,
   });
   const watchers = new Watchers({
@@ -174,7 +173,7 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     handlers: createHandlers({
       sockets,
       awareness,
-      tickets: yjs?.tickets,
+      tickets: yjs.tickets,
       documents,
       access: deps.access,
       watchers,
@@ -193,7 +192,7 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     openDocuments: () => open.size,
     async close() {
       for (const stop of stops) stop();
-      yjs?.close();
+      yjs.close();
       presence.close();
       awareness.close();
       await updates.drain();

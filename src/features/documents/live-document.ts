@@ -32,7 +32,7 @@ interface Waiting {
   /** Either what a client sent, or a change of the server's own. */
   bytes: Uint8Array | undefined;
   change: Change<unknown> | undefined;
-  /** What it builds on was missing, and what other nodes have written was read. */
+  /** Something seemed to be missing or another's, and what other nodes have written was read. */
   caughtUp: boolean;
   resolve: (result: unknown) => void;
   reject: (error: unknown) => void;
@@ -257,6 +257,14 @@ export class LiveDocument {
     const claimed = new Map<number, string>();
     const accepted: Accepted[] = [];
     const early: Waiting[] = [];
+    // Whoever comes from another node may bring what others have written there.
+    const foreign = ({ ends: written }: CheckedUpdate, { userId }: Waiting): Fault | undefined => {
+      const isOwn = (client: number): boolean => (authors.get(client) ?? claimed.get(client) ?? userId) === userId;
+      return [...written.keys()].every(isOwn)
+        ? undefined
+        : new Fault('forbidden', 'Somebody else writes under this client id');
+    };
+    const unfounded = (): Fault => new Fault('conflict', 'The update builds on what the server does not have');
     for (const waiting of batch) {
       if (!waiting.bytes) {
         accepted.push({ waiting, checked: undefined });
@@ -264,16 +272,13 @@ export class LiveDocument {
       }
       try {
         const checked = checkUpdate(waiting.bytes, decodeUpdate(waiting.bytes), reach);
-        if (!checked) {
-          if (waiting.caughtUp) throw new Fault('conflict', 'The update builds on what the server does not have');
+        const problem = checked ? foreign(checked, waiting) : unfounded();
+        if (!checked || problem) {
+          if (waiting.caughtUp) throw problem;
           early.push(waiting);
           continue;
         }
         for (const [client, end] of checked.ends) {
-          const author = authors.get(client) ?? claimed.get(client);
-          if (author !== undefined && author !== waiting.userId) {
-            throw new Fault('forbidden', 'Somebody else writes under this client id');
-          }
           claimed.set(client, waiting.userId);
           ends.set(client, end);
         }
@@ -286,7 +291,7 @@ export class LiveDocument {
     return accepted;
   }
 
-  /** What an update builds on may have been written by another node. */
+  /** What an update builds on, or holds of others, may have been written by another node. */
   #catchUp(early: readonly Waiting[]): void {
     const again = (): void => {
       for (const waiting of early) waiting.caughtUp = true;

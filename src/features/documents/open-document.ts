@@ -4,14 +4,21 @@ import type { Access } from './contract.ts';
 import { LiveDocument, type LiveDocumentDeps } from './live-document.ts';
 import type { StoredDocument, StoredUpdate } from './stored-document.ts';
 
+/** What a peer may do now; once it is `none`, or the document `gone`, it is a peer no more. */
+export type PeerAccess = Access | 'none' | 'gone';
+
+export const hasEnded = (access: PeerAccess): access is 'none' | 'gone' => access === 'none' || access === 'gone';
+
+/** As sockets are told. */
+export const toldAccess = (access: PeerAccess): Access | 'none' => (access === 'gone' ? 'none' : access);
+
 /** Somebody who has a document open, by whichever transport. */
 export interface OpenPeer {
   userId: string;
   access: Access;
   /** Gets every durable update; absent where the document's room does that. */
   onUpdate?: ((update: Uint8Array) => void) | undefined;
-  /** The access has changed; undefined: it has ended, and the peer with it. */
-  onAccess: (access: Access | undefined) => void;
+  onAccess: (access: PeerAccess) => void;
   close(): void;
 }
 

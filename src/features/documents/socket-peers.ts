@@ -1,8 +1,9 @@
 /** Which documents each socket of this node has open. The socket is in a document's room as long. */
 import { docRoom, Fault, LIMITS, type Rooms } from '../../protocol/index.ts';
 import type { Awareness } from './awareness.ts';
-import type { Access, documentsEvents } from './contract.ts';
+import type { documentsEvents } from './contract.ts';
 import type { Documents, Peer } from './documents.ts';
+import { hasEnded, toldAccess, type PeerAccess } from './open-document.ts';
 
 export interface SocketPeersDeps {
   documents: Documents;
@@ -84,8 +85,8 @@ export class SocketPeers {
     }
   }
 
-  #accessChanged(connectionId: string, docId: string, access: Access | undefined): void {
-    if (!access) this.close(connectionId, docId);
-    this.#deps.rooms.send(connectionId, 'doc:access-changed', { docId, access: access ?? 'none' });
+  #accessChanged(connectionId: string, docId: string, access: PeerAccess): void {
+    if (hasEnded(access)) this.close(connectionId, docId);
+    this.#deps.rooms.send(connectionId, 'doc:access-changed', { docId, access: toldAccess(access) });
   }
 }

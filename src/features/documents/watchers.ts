@@ -9,6 +9,7 @@ import { CONTENT } from './check-update.ts';
 import type { documentsEvents } from './contract.ts';
 import type { Documents, Peer } from './documents.ts';
 import type { TextChange } from './live-document.ts';
+import { hasEnded, toldAccess } from './open-document.ts';
 import { stateOf } from './seen-text.ts';
 import type { SocketRef } from './socket-peers.ts';
 import type { TextSplice } from './text-splice.ts';
@@ -65,8 +66,8 @@ export class Watchers {
         fileId,
         userId,
         onAccess: (access) => {
-          if (!access) this.unwatch(connectionId, fileId);
-          rooms.send(connectionId, 'doc:access-changed', { docId: fileId, access: access ?? 'none' });
+          if (hasEnded(access)) this.unwatch(connectionId, fileId);
+          rooms.send(connectionId, 'doc:access-changed', { docId: fileId, access: toldAccess(access) });
         },
       });
       // The socket went meanwhile.

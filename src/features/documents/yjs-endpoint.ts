@@ -10,7 +10,10 @@ import { asSessionRevoked } from '../auth/index.ts';
 import { isTicket, type Tickets } from './tickets.ts';
 import { CLOSE, YjsPeer, type CloseCode, type PeerSession, type YjsPeerDeps } from './yjs-peer.ts';
 
-export interface YjsEndpointDeps extends Pick<YjsPeerDeps, 'openPeer' | 'awareness' | 'limit' | 'onBug'> {
+export interface YjsEndpointDeps extends Pick<
+  YjsPeerDeps,
+  'openPeer' | 'awareness' | 'limit' | 'messagesPerSecond' | 'onBug'
+> {
   /** The session that an access token speaks for; rejects with `unauthenticated`. */
   authenticate: (accessToken: string) => Promise<Session>;
   /** Whether a session of a user's has not ended. Rejects when nobody can say. */
@@ -73,13 +76,14 @@ export class YjsEndpoint {
 
   /** Never rejects. */
   async accept(ws: WebSocket, { fileId, token, origin, refused, left }: Arrival): Promise<void> {
-    const { openPeer, awareness, limit, onBug, onSlow } = this.#deps;
+    const { openPeer, awareness, limit, messagesPerSecond, onBug, onSlow } = this.#deps;
     const peer = new YjsPeer(ws, {
       fileId,
       origin,
       openPeer,
       awareness,
       limit,
+      messagesPerSecond,
       clock: () => this.#clock.now(),
       onClosed: () => this.#closed(peer),
       onSlow: (_peer, bytes) => onSlow({ userId: peer.session?.userId, connectionId: peer.id, bytes }),

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { WebSocket } from 'ws';
 import { Fault, LIMITS, toFault, type FaultCode, type Origin } from '../../protocol/index.ts';
 import type { Awareness } from './awareness.ts';
+import { hasEnded, type PeerAccess } from './open-document.ts';
 import {
   awarenessFrame,
   deniedFrame,
@@ -36,7 +37,7 @@ export type OpenPeer = (options: {
   fileId: string;
   userId: string;
   onUpdate: (update: Uint8Array) => void;
-  onAccess: (access: 'write' | 'read' | undefined) => void;
+  onAccess: (access: PeerAccess) => void;
 }) => Promise<DocumentPeer>;
 
 /** Who is at the other end. */
@@ -54,6 +55,8 @@ export interface YjsPeerDeps {
   awareness: Pick<Awareness, 'join' | 'leave' | 'apply' | 'present' | 'everything'>;
   /** Takes a point of the user's or throws `rate_limited`. */
   limit: (userId: string) => void;
+  /** More than these wait for the next second. */
+  messagesPerSecond: number;
   /** Milliseconds of a clock that is never set back. */
   clock: () => number;
   onClosed: (peer: YjsPeer) => void;
@@ -244,7 +247,7 @@ export class YjsPeer {
     return (
       !this.#closed &&
       this.#wait === undefined &&
-      this.#messages < LIMITS.yjsMessagesPerSecond &&
+      this.#messages < this.#deps.messagesPerSecond &&
       this.#underWay < LIMITS.yjsUpdatesUnderWay &&
       this.#underWayBytes < UNDER_WAY_BYTES
     );
@@ -357,9 +360,10 @@ export class YjsPeer {
     }
   }
 
-  #accessChanged(access: 'write' | 'read' | undefined): void {
-    if (access === undefined) {
-      this.close(CLOSE.forbidden, 'Your access has ended');
+  #accessChanged(access: PeerAccess): void {
+    if (hasEnded(access)) {
+      if (access === 'gone') this.close(CLOSE.notFound, 'The document is deleted');
+      else this.close(CLOSE.forbidden, 'Your access has ended');
       return;
     }
     const gains = access === 'write' && this.#access === 'read';

@@ -8,7 +8,10 @@ import { YjsEndpoint, type YjsEndpointDeps } from './yjs-endpoint.ts';
 /** Who comes in, and by what. */
 export interface YjsDoors
   extends
-    Pick<YjsEndpointDeps, 'authenticate' | 'isLive' | 'limit' | 'maxPerUser' | 'onSlow' | 'clock'>,
+    Pick<
+      YjsEndpointDeps,
+      'authenticate' | 'isLive' | 'limit' | 'messagesPerSecond' | 'maxPerUser' | 'onSlow' | 'clock'
+    >,
     Pick<YjsUpgradeDeps, 'admit'> {
   /** Signs tickets. */
   secret: string;

@@ -4,8 +4,8 @@
  */
 import { LIMITS, utf8Length } from '../../protocol/index.ts';
 
-/** Control characters; lone surrogates, which would all become one character; the backslash, which some systems take for a slash. */
-const UNWANTED = /[\p{Cc}\p{Surrogate}\\]/u;
+/** Control characters; those that turn the writing around, and so hide what a name ends with; lone surrogates, which would all become one character; the backslash, which some systems take for a slash. */
+const UNWANTED = /[\p{Cc}\p{Bidi_Control}\p{Surrogate}\\]/u;
 
 /** The form in which a path is kept. */
 export const normalizePath = (path: string): string => path.normalize('NFC');
@@ -14,7 +14,7 @@ export const normalizePath = (path: string): string => path.normalize('NFC');
 export function complaintOf(path: string): string | undefined {
   if (path === '') return 'must not be empty';
   if (path.startsWith('/')) return 'must not begin with a slash: it begins at the project';
-  if (UNWANTED.test(path)) return 'must not contain control characters or backslashes';
+  if (UNWANTED.test(path)) return 'must not contain control characters, changes of writing direction or backslashes';
   if (utf8Length(path, LIMITS.pathBytes) > LIMITS.pathBytes)
     return `must be at most ${LIMITS.pathBytes} bytes of UTF-8`;
   for (const segment of path.split('/')) {

@@ -67,7 +67,7 @@ export class PlannedUploads {
       };
       await contents.reserve(await quota.ownerOf(projectId), sizeBytes, { id, upload });
     }
-    return this.#addressOf(id);
+    return this.#addressOf(id, there?.upload?.sizeBytes ?? sizeBytes);
   }
 
   /** Makes a file of what was sent to the store's own address; done already, it gives the same file. */
@@ -132,7 +132,7 @@ export class PlannedUploads {
     await this.#deps.projects.require(projectId.toHexString(), userId.toHexString(), 'write');
   }
 
-  async #addressOf(id: Types.ObjectId): Promise<UploadAddress> {
+  async #addressOf(id: Types.ObjectId, sizeBytes: number): Promise<UploadAddress> {
     const { blobs, addresses, now } = this.#deps;
     const uploadId = id.toHexString();
     const how = { uploadId, method: 'PUT' as const, headers: { 'Content-Type': UNKNOWN } };
@@ -141,7 +141,9 @@ export class PlannedUploads {
       return { ...how, url: `/api/uploads/${uploadId}?${query}`, urlExpiresAt: expiresAt };
     }
     const expiresInSeconds = LIMITS.uploadUrlMs / 1_000;
-    const url = await blobs.urlFor(contentKeyOf(id), { method: 'PUT', expiresInSeconds, contentType: UNKNOWN });
+    // Signed with its size: else the address would take any number of bytes that nobody has room for.
+    const options = { method: 'PUT' as const, expiresInSeconds, contentType: UNKNOWN, sizeBytes };
+    const url = await blobs.urlFor(contentKeyOf(id), options);
     return { ...how, url, urlExpiresAt: new Date(now() + LIMITS.uploadUrlMs).toISOString() };
   }
 }

@@ -12,7 +12,9 @@ export const transferOperations = {
     input: z.strictObject({
       ...theProject,
       path: FilePath,
-      sizeBytes: wireInt(0, LIMITS.projectFileBytes).meta({ description: 'What it will have at most' }),
+      sizeBytes: wireInt(0, LIMITS.projectFileBytes).meta({
+        description: 'What it will have: at most, at an address of this server; exactly, at one of a store',
+      }),
       clientId: ClientId.optional(),
     }),
     output: z.object({

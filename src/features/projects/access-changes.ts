@@ -2,9 +2,9 @@
  * Changes of who may do what take effect here before their caller has an answer, and on the other nodes as soon as the
  * notice arrives. In case one was lost the rows are read again when the bus is back, and from time to time.
  */
-import { ALL_NODES, systemClock, type Bus, type Clock } from '../../cluster/index.ts';
+import { ALL_NODES, Rereading, type Bus, type Clock } from '../../cluster/index.ts';
 import type { Log } from '../../observability/log.ts';
-import { LIMITS, projectRoom, type Rooms } from '../../protocol/index.ts';
+import { projectRoom, type Rooms } from '../../protocol/index.ts';
 import type { Access } from './access.ts';
 import type { projectsEvents } from './contract.ts';
 import type { LiveRooms } from './live-rooms.ts';
@@ -37,37 +37,34 @@ export interface ChatsOfProjects {
 
 export type AccessListener = (change: AccessChange) => void;
 
-/** How far the nodes' clocks may differ. */
-const CLOCK_SKEW_MS = 60_000;
 /** After an outage of the bus members are told again what projects changed to in this time. */
 const TOLD_AGAIN_MS = 15 * 60_000;
 
 export class AccessChanges {
   readonly #deps: AccessChangesDeps;
   readonly #listeners = new Set<{ call: AccessListener }>();
-  readonly #stops: (() => void)[];
+  readonly #unsubscribe: () => void;
+  readonly #rereading: Rereading;
   readonly #underWay = new Set<Promise<void>>();
-  /** Changes before it are known here. */
-  #knownUntilMs: number;
-  #reading: Promise<void> | undefined;
-  #readAgain = false;
 
   constructor(deps: AccessChangesDeps) {
     this.#deps = deps;
-    const { bus, access, now, clock = systemClock } = deps;
-    this.#knownUntilMs = now();
-    this.#stops = [
-      bus.subscribe(ALL_NODES, (data) => {
-        const change = asAccessChange(data);
-        if (change) this.#inBackground(this.#apply(change));
-      }),
-      bus.onReady(() => {
+    const { bus, access, now, clock } = deps;
+    this.#unsubscribe = bus.subscribe(ALL_NODES, (data) => {
+      const change = asAccessChange(data);
+      if (change) this.#inBackground(this.#apply(change));
+    });
+    this.#rereading = new Rereading({
+      bus,
+      read: (since) => this.#applyMissed(since),
+      onReady: () => {
         access.forgetAll();
-        this.#readMissed();
         this.#inBackground(this.#tellAgain());
-      }),
-      clock.every(LIMITS.headCompareMs, () => this.#readMissed()),
-    ];
+      },
+      onFailed: (error) => this.#warn(error),
+      now,
+      clock,
+    });
   }
 
   /** Called on every node, possibly more than once for one change. Returns how to stop. */
@@ -97,16 +94,14 @@ export class AccessChanges {
   }
 
   /** Reads again what has changed: something may not have been heard of. */
-  async compare(): Promise<void> {
-    this.#readMissed();
-    await this.#reading;
+  compare(): Promise<void> {
+    return this.#rereading.now();
   }
 
   async close(): Promise<void> {
-    for (const stop of this.#stops) stop();
-    this.#readAgain = false;
+    this.#unsubscribe();
     this.#listeners.clear();
-    await this.#reading;
+    await this.#rereading.close();
     await Promise.all(this.#underWay);
   }
 
@@ -123,25 +118,8 @@ export class AccessChanges {
     return live.follow(change);
   }
 
-  /** One reading at a time. Who asks during one gets another after it: it may have begun too early. */
-  #readMissed(): void {
-    this.#readAgain = true;
-    this.#reading ??= this.#readUntilDone().finally(() => {
-      this.#reading = undefined;
-    });
-  }
-
-  async #readUntilDone(): Promise<void> {
-    while (this.#readAgain) {
-      this.#readAgain = false;
-      await this.#applyMissed().catch((error: unknown) => this.#warn(error));
-    }
-  }
-
-  async #applyMissed(): Promise<void> {
-    const { models, members, now } = this.#deps;
-    const startedAtMs = now();
-    const since = new Date(this.#knownUntilMs - CLOCK_SKEW_MS);
+  async #applyMissed(since: Date): Promise<void> {
+    const { models, members } = this.#deps;
     const users = new Map<string, string[]>();
     for (const { projectId, userId } of await members.changedSince(since)) {
       const key = projectId.toHexString();
@@ -157,7 +135,6 @@ export class AccessChanges {
       await this.#apply({ projectId: _id.toHexString(), userIds });
       await this.#apply({ projectId: _id.toHexString(), userIds: undefined });
     }
-    this.#knownUntilMs = startedAtMs;
   }
 
   /** What projects are now, to the sockets here: events of theirs may have been lost. */

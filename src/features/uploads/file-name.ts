@@ -2,7 +2,7 @@
 import { LIMITS } from '../../protocol/index.ts';
 
 /** Control characters, lone surrogates, and what reverses the direction of text: `cod\u202egpj.exe` is shown as `codexe.jpg`. */
-const UNWANTED = /[\p{Cc}\p{Surrogate}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const UNWANTED = /[\p{Cc}\p{Bidi_Control}\p{Surrogate}]/gu;
 
 const LONGEST_SUFFIX = 20;
 

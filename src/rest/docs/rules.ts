@@ -71,7 +71,7 @@ export const RULES: RuleGroup[] = [
       'AU-3':
         'A refresh token serves once: using it gives a new pair. The same token used again within 20 s gets the same successor, because two tabs race.',
       'AU-4': 'Any later use of a spent refresh token revokes the whole session and closes its connections.',
-      'AU-5': 'Revoking or leaving a session closes its connections on every server with `session:closed`.',
+      'AU-5': `Revoking or leaving a session closes its connections on every server with \`session:closed\`; operations under way there may answer for ${seconds(LIMITS.lastAnswerMs)} more, and new ones are \`unauthenticated\`.`,
       'AU-6': `A connection hears \`session:expiring\` ${seconds(LIMITS.expiryNoticeMs)} before its token ends and is closed ${seconds(LIMITS.expiryGraceMs)} after, unless \`auth:refresh\` brought a newer token of the same user.`,
       'AU-7': 'A password has 8 to 128 characters and is none of the commonest; nothing else is asked of it.',
       'AU-8':
