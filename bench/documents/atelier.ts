@@ -6,12 +6,20 @@ import { join } from 'node:path';
 import { SocketIoClient, YjsClient, type DocumentClient } from './clients.ts';
 import { seedDocuments } from './seed.ts';
 import { run, type SystemKind } from './systems.ts';
-import { ATELIER, ATELIER_YJS } from './verdict.ts';
+import { ATELIER, ATELIER_EACH, ATELIER_YJS } from './verdict.ts';
 
 /** Accounts that the connections take by turns. */
 const PEOPLE = 64;
 
-export const atelier: SystemKind = kind(ATELIER, (url, token, fileId) => new SocketIoClient({ url, token, fileId }));
+export const atelier: SystemKind = kind(
+  ATELIER,
+  (url, token, fileId) => new SocketIoClient({ url, token, fileId, gathers: true }),
+);
+
+export const atelierEach: SystemKind = kind(
+  ATELIER_EACH,
+  (url, token, fileId) => new SocketIoClient({ url, token, fileId, gathers: false }),
+);
 
 export const atelierYjs: SystemKind = kind(
   ATELIER_YJS,

@@ -2,6 +2,7 @@
  * Somebody who has a document open, over y-websocket's protocol, hocuspocus' variant of it, or Socket.IO. Only what
  * opening needs is understood; updates are counted, and handed out as bytes to whoever asks.
  */
+import * as Y from 'yjs';
 import { BareWebSocket } from '../bare-web-socket.ts';
 
 export interface DocumentClient {
@@ -181,6 +182,8 @@ export interface SocketIoAddress {
   url: string;
   token: string;
   fileId: string;
+  /** As our provider does it: one update is under way, and what is typed meanwhile makes up the next one. */
+  gathers: boolean;
 }
 
 /** What binary frames belong to that come next. */
@@ -189,13 +192,17 @@ type Pending = 'nothing' | 'update' | 'state';
 export class SocketIoClient extends Base implements DocumentClient {
   protected readonly socket: BareWebSocket;
   readonly #fileId: string;
+  readonly #gathers: boolean;
+  #isUnderWay = false;
+  #gathered: Uint8Array[] = [];
   #pending: Pending = 'nothing';
   #pendingFrames = 0;
   #nextAck = 1;
 
-  constructor({ url, token, fileId }: SocketIoAddress) {
+  constructor({ url, token, fileId, gathers }: SocketIoAddress) {
     super();
     this.#fileId = fileId;
+    this.#gathers = gathers;
     this.socket = new BareWebSocket(url, '/socket.io/?EIO=4&transport=websocket', {
       opened() {},
       text: (data, from, to) => {
@@ -210,6 +217,12 @@ export class SocketIoClient extends Base implements DocumentClient {
   }
 
   send(update: Uint8Array): void {
+    if (this.#gathers && this.#isUnderWay) this.#gathered.push(update);
+    else this.#write(update);
+  }
+
+  #write(update: Uint8Array): void {
+    this.#isUnderWay = true;
     this.socket.sendText(
       `451-${this.#nextAck++}["doc:update",{"docId":"${this.#fileId}","update":{"_placeholder":true,"num":0}}]`,
     );
@@ -230,6 +243,8 @@ export class SocketIoClient extends Base implements DocumentClient {
       if (data.subarray(from, to).includes('"ok":false')) {
         throw new Error(data.toString('utf8', from, to));
       }
+      this.#isUnderWay = false;
+      if (this.#gathered.length > 0) this.#write(Y.mergeUpdates(this.#gathered.splice(0)));
     } else if (type === CONNECT_ERROR) this.refuse(new Error(data.toString('utf8', from, to)));
     else if (startsWith(data, from, HELLO)) {
       this.socket.sendText(`420${JSON.stringify(['doc:open', { fileId: this.#fileId }])}`);

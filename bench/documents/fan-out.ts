@@ -1,15 +1,16 @@
 /** One document that 10 and 50 people type in at once: what a server delivers, how late, and what it costs. */
+import { LIMITS } from '../../src/protocol/index.ts';
 import { count, median, ms, p50p99, percentile, table } from '../figures.ts';
 import { placesOf, Typist, type Place } from './keystrokes.ts';
-import { KINDS } from './kinds.ts';
+import { SENDING_KINDS } from './kinds.ts';
 import { closeAll, openAll, pace, saturate, type Saturated } from './load.ts';
 import type { DocumentClient } from './clients.ts';
 import { writeLines } from './trace.ts';
 import { aheadOfBoth, besideHocuspocus } from './verdict.ts';
 
 const SECONDS = 5;
-/** Keystrokes of one writer under way. */
-const WINDOW = 16;
+/** Keystrokes of one writer under way: as many as the operations that a socket may have under way here. */
+const WINDOW = LIMITS.operationsUnderWay;
 /** Far below what any of the servers can do. */
 const PACED_PER_SECOND = 50;
 const LINES = 64;
@@ -28,7 +29,7 @@ async function fanOutTo(size: number, rounds: number): Promise<string> {
   const results = new Map<string, Result>();
   const state = writeLines(0x1234_5678, LINES, LINE_WIDTH);
   for (let round = 0; round < rounds; round++) {
-    for (const kind of KINDS) {
+    for (const kind of SENDING_KINDS) {
       const system = await kind.start({ documents: [state], nodes: 1 });
       const clients = await openAll(size, (n) => system.client(0, n));
       const places = placesOf((clients[0] as DocumentClient).takeState(), size);

@@ -2,8 +2,10 @@
 
 export const HOCUSPOCUS = 'hocuspocus';
 export const Y_WEBSOCKET = 'y-websocket-server';
-/** Over Socket.IO, as its own provider connects. */
+/** Over Socket.IO, with one update under way at a time, as its own provider sends them. */
 export const ATELIER = 'Atelier';
+/** Over Socket.IO, every keystroke a message of its own. */
+export const ATELIER_EACH = 'Atelier, each keystroke';
 /** Over `/yjs`, as stock y-websocket providers connect. */
 export const ATELIER_YJS = 'Atelier /yjs';
 

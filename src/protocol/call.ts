@@ -91,17 +91,7 @@ export function createCall<C extends Contract>(contract: C, handlers: Handlers<C
         if (!known) throw new Fault('not_found', `There is no operation ${printable(name)}`);
         const definition = contract[name] as Operation;
         const input = admit(definition, rawInput, caller, deps);
-        const context: Context = {
-          session: caller.session,
-          connectionId: caller.connectionId,
-          origin: caller.origin,
-          requestId: caller.requestId,
-          get signal() {
-            return cancellation.signal;
-          },
-          release: () => {},
-          ...(caller.renewSession ? { renewSession: caller.renewSession } : {}),
-        };
+        const context = new CallContext(caller, cancellation);
         const handle = handlerOf[name] as AnyHandler;
         const work =
           definition.orderKey && caller.queue
@@ -117,6 +107,32 @@ export function createCall<C extends Contract>(contract: C, handlers: Handlers<C
     });
   };
 }
+
+/** A class, as one is made for every operation. */
+class CallContext implements Context {
+  readonly session: Session | undefined;
+  readonly connectionId: string | undefined;
+  readonly origin: Origin;
+  readonly requestId: string;
+  readonly renewSession: ((session: Session) => void) | undefined;
+  release: () => void = nothing;
+  readonly #cancellation: Cancellation;
+
+  constructor({ session, connectionId, origin, requestId, renewSession }: Caller, cancellation: Cancellation) {
+    this.session = session;
+    this.connectionId = connectionId;
+    this.origin = origin;
+    this.requestId = requestId;
+    this.renewSession = renewSession;
+    this.#cancellation = cancellation;
+  }
+
+  get signal(): AbortSignal {
+    return this.#cancellation.signal;
+  }
+}
+
+const nothing = (): void => {};
 
 /** Makes its signal only for those who ask: most handlers never do, and a signal costs more than all else of a call. */
 class Cancellation {

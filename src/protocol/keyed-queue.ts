@@ -1,7 +1,7 @@
 /** Runs tasks of one key one after another and of different keys side by side. Keys are forgotten when idle. */
 export class KeyedQueue {
-  /** Of every busy key, who waits for it. */
-  readonly #lines = new Map<string, (() => void)[]>();
+  /** Of every busy key, who waits for it; undefined until somebody does. */
+  readonly #lines = new Map<string, (() => void)[] | undefined>();
 
   get size(): number {
     return this.#lines.size;
@@ -12,9 +12,8 @@ export class KeyedQueue {
    * Resolves as the task does.
    */
   async run<T>(key: string, task: (release: () => void) => Promise<T>): Promise<T> {
-    const line = this.#lines.get(key);
-    if (line) await new Promise<void>((resolve) => line.push(resolve));
-    else this.#lines.set(key, []);
+    if (this.#lines.has(key)) await this.#wait(key);
+    else this.#lines.set(key, undefined);
     let released = false;
     const release = (): void => {
       if (released) return;
@@ -28,6 +27,12 @@ export class KeyedQueue {
     } finally {
       release();
     }
+  }
+
+  #wait(key: string): Promise<void> {
+    const line = this.#lines.get(key) ?? [];
+    this.#lines.set(key, line);
+    return new Promise((resolve) => line.push(resolve));
   }
 }
 

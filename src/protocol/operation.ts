@@ -96,7 +96,7 @@ export interface Context {
    */
   release: () => void;
   /** Only on a socket: swaps the session of the live connection (`auth:refresh`). */
-  renewSession?: (session: Session) => void;
+  renewSession?: ((session: Session) => void) | undefined;
 }
 
 export interface UserContext extends Context {

@@ -1,57 +1,33 @@
 /** What ends: old entries, deleted chats, accounts. What is left of them is counted in the database itself. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Types } from 'mongoose';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { connectDatabase, type Database } from '../../src/storage/database.ts';
-import { startEmbeddedMongo, type EmbeddedMongo } from '../../src/storage/embedded-mongo/index.ts';
-import { freshDatabaseUri } from '../support/database.ts';
-import { silentLog as log } from '../support/log.ts';
-import { startServer, type Person, type TestServer } from '../support/server.ts';
+import type { Person, TestServer } from '../support/server.ts';
 import { PNG, upload } from '../support/uploads.ts';
+import {
+  idOf,
+  JOB_WAIT,
+  openWatchedServers,
+  type WatchedServer,
+  type WatchedServers,
+} from '../support/watched-server.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-let directory: string;
-let engine: EmbeddedMongo | undefined;
-let nowMs: number;
+let servers: WatchedServers;
+let world: WatchedServer;
 let server: TestServer;
-let database: Database;
-let count = 0;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'atelier-lifecycle-'));
-  if (!freshDatabaseUri().MONGODB_URI) engine = await startEmbeddedMongo({ path: join(directory, 'db'), port: 0 });
+  servers = await openWatchedServers();
 });
-afterAll(async () => {
-  await engine?.close();
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => servers[Symbol.asyncDispose]());
 beforeEach(async () => {
-  // A database that the test can look into.
-  const uri = freshDatabaseUri().MONGODB_URI ?? `${engine?.uri.replace(/\/+$/, '')}/test${count++}`;
-  nowMs = Date.now();
-  server = await startServer({ MONGODB_URI: uri }, { now: () => nowMs });
-  database = await connectDatabase({ dataDir: directory, mongodbUri: uri, log });
+  world = await servers.start();
+  ({ server } = world);
 });
-afterEach(async () => {
-  await server[Symbol.asyncDispose]();
-  await database.connection.dropDatabase();
-  await database.close();
-});
+afterEach(() => world[Symbol.asyncDispose]());
 
-const rows = (name: string, filter: object = {}) => database.connection.collection(name).countDocuments(filter);
-const id = (text: string) => new Types.ObjectId(text);
-/** Jobs are looked for every few seconds. */
-const eventually = <T>(read: () => T) => expect.poll(read, { timeout: 25_000, interval: 100 });
-
-/** The same person in a new session: the old one may have ended with the time. */
-async function again({ email, password, ...person }: Person): Promise<Person> {
-  const { body } = await server.request('POST', '/api/auth/login', { body: { email, password } });
-  const { accessToken, refreshToken } = body as unknown as Person;
-  return { ...person, email, password, accessToken, refreshToken };
-}
+const rows = (name: string, filter: object = {}) => world.rows(name, filter);
+const eventually = <T>(read: () => T) => expect.poll(read, JOB_WAIT);
 
 async function send(
   person: Person,
@@ -80,15 +56,15 @@ test(
     let [ada, grace] = [await server.person('Ada'), await server.person('Grace')];
     const [kept, other] = [await server.chat([ada, grace]), await server.chat([ada, grace])];
     for (const chatId of [kept, other]) for (let n = 1; n <= 5; n++) await send(ada, chatId, `old ${n}`);
-    nowMs += 3 * DAY_MS;
-    ada = await again(ada);
+    world.advance(3 * DAY_MS);
+    ada = await world.again(ada);
     for (let n = 1; n <= 3; n++) await send(ada, kept, `new ${n}`);
     expect((await setRetention(ada, kept, 2)).status).toBe(200);
-    nowMs += HOUR_MS;
-    await eventually(() => rows('entries', { chatId: id(kept) })).toBe(3);
-    expect(await rows('entries', { chatId: id(other) })).toBe(5);
+    world.advance(HOUR_MS);
+    await eventually(() => rows('entries', { chatId: idOf(kept) })).toBe(3);
+    expect(await rows('entries', { chatId: idOf(other) })).toBe(5);
 
-    ada = await again(ada);
+    ada = await world.again(ada);
     const client = await server.client(ada);
     const below = await client.call('chat:sync', { chatId: kept, after: 2 });
     expect(below).toMatchObject({ items: [], reset: true, position: 5, more: true, head: { rev: 8, seq: 8 } });
@@ -96,9 +72,9 @@ test(
     expect(from.items.map(({ content }) => content)).toEqual(['new 1', 'new 2', 'new 3']);
 
     // All of it is old: the last entry still says where the log stands.
-    nowMs += 30 * DAY_MS;
-    await eventually(() => rows('entries', { chatId: id(kept) })).toBe(1);
-    [ada, grace] = [await again(ada), await again(grace)];
+    world.advance(30 * DAY_MS);
+    await eventually(() => rows('entries', { chatId: idOf(kept) })).toBe(1);
+    [ada, grace] = [await world.again(ada), await world.again(grace)];
     expect(await send(grace, kept, 'and on')).toMatchObject({ seq: 9, rev: 9 });
   },
 );
@@ -115,24 +91,25 @@ test(
     }
     expect(await rows('attachments')).toBe(2);
     await server.request('POST', `/api/chats/${gone}/prompt`, { as: ada, body: { content: 'hello', wait: true } });
-    expect(await rows('streams', { chatId: id(gone) })).toBe(1);
+    expect(await rows('streams', { chatId: idOf(gone) })).toBe(1);
     expect((await server.request('DELETE', `/api/chats/${gone}`, { as: ada })).status).toBe(200);
 
-    nowMs += 29 * DAY_MS;
-    ada = await again(ada);
+    world.advance(29 * DAY_MS);
+    ada = await world.again(ada);
     await eventually(
       async () =>
-        (await database.connection.collection('jobs').findOne({ kind: 'chat:purge' }))?.['runAt'] > new Date(nowMs),
+        (await world.connection.collection('jobs').findOne({ kind: 'chat:purge' }))?.['runAt'] >
+        new Date(world.nowMs()),
     ).toBe(true);
-    expect(await rows('entries', { chatId: id(gone) })).toBeGreaterThan(0);
-    nowMs += DAY_MS + 3 * HOUR_MS;
-    await eventually(() => rows('chats', { _id: id(gone) })).toBe(0);
-    for (const name of ['entries', 'memberships', 'streams']) expect(await rows(name, { chatId: id(gone) })).toBe(0);
-    expect(await rows('entries', { chatId: id(stays) })).toBe(2);
+    expect(await rows('entries', { chatId: idOf(gone) })).toBeGreaterThan(0);
+    world.advance(DAY_MS + 3 * HOUR_MS);
+    await eventually(() => rows('chats', { _id: idOf(gone) })).toBe(0);
+    for (const name of ['entries', 'memberships', 'streams']) expect(await rows(name, { chatId: idOf(gone) })).toBe(0);
+    expect(await rows('entries', { chatId: idOf(stays) })).toBe(2);
     // Its picture goes too, and the other chat's stays.
     await eventually(() => rows('attachments')).toBe(1);
-    expect(await rows('memberships', { chatId: id(stays) })).toBe(2);
-    grace = await again(grace);
+    expect(await rows('memberships', { chatId: idOf(stays) })).toBe(2);
+    grace = await world.again(grace);
     expect((await server.request('GET', `/api/chats/${gone}`, { as: grace })).status).toBe(404);
   },
 );
@@ -145,10 +122,12 @@ test('[LC-3] ending an account wants the password, or a fresh session of somebod
   expect((await server.request('GET', '/api/auth/me', { as: ada })).status).toBe(200);
 
   // Somebody who came by phone.
-  await database.connection.collection('users').updateOne({ _id: id(ada.id) }, { $unset: { password: 1 } });
-  await database.connection.collection('sessions').updateMany({}, { $set: { createdAt: new Date(nowMs - HOUR_MS) } });
+  await world.connection.collection('users').updateOne({ _id: idOf(ada.id) }, { $unset: { password: 1 } });
+  await world.connection
+    .collection('sessions')
+    .updateMany({}, { $set: { createdAt: new Date(world.nowMs() - HOUR_MS) } });
   expect((await end({})).status).toBe(403);
-  await database.connection.collection('sessions').updateMany({}, { $set: { createdAt: new Date(nowMs) } });
+  await world.connection.collection('sessions').updateMany({}, { $set: { createdAt: new Date(world.nowMs()) } });
   expect((await end({})).status).toBe(200);
   expect((await server.request('GET', '/api/auth/me', { as: ada })).status).toBe(401);
 });
@@ -185,19 +164,19 @@ test(
       data: { items: [] },
     });
 
-    nowMs += 10_000;
+    world.advance(10_000);
     await eventually(() => rows('jobs', { kind: 'account:end', state: 'done' })).toBe(1);
     await expect.poll(() => left.toSorted()).toEqual([shared, pair].toSorted());
     // The chat that only Ada was in is gone with all of it.
-    expect(await rows('chats', { _id: id(alone) })).toBe(0);
-    for (const name of ['entries', 'memberships']) expect(await rows(name, { chatId: id(alone) })).toBe(0);
-    expect(await rows('memberships', { userId: id(ada.id), state: { $ne: 'left' } })).toBe(0);
-    expect(await rows('memberships', { chatId: id(shared), userId: id(grace.id), role: 'owner' })).toBe(1);
+    expect(await rows('chats', { _id: idOf(alone) })).toBe(0);
+    for (const name of ['entries', 'memberships']) expect(await rows(name, { chatId: idOf(alone) })).toBe(0);
+    expect(await rows('memberships', { userId: idOf(ada.id), state: { $ne: 'left' } })).toBe(0);
+    expect(await rows('memberships', { chatId: idOf(shared), userId: idOf(grace.id), role: 'owner' })).toBe(1);
     for (const name of ['sessions', 'seen', 'key_devices']) {
-      expect(await rows(name, { $or: [{ userId: id(ada.id) }, { _id: id(ada.id) }] })).toBe(0);
+      expect(await rows(name, { $or: [{ userId: idOf(ada.id) }, { _id: idOf(ada.id) }] })).toBe(0);
     }
     expect(await rows('blocks')).toBe(0);
-    const user = await database.connection.collection('users').findOne({ _id: id(ada.id) });
+    const user = await world.connection.collection('users').findOne({ _id: idOf(ada.id) });
     expect(Object.keys(user ?? {}).sort()).toEqual([
       '_id',
       'createdAt',

@@ -1,56 +1,33 @@
 /** The end of projects and what becomes of them when their owner goes; the database itself says what is left. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Types } from 'mongoose';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { connectDatabase, type Database } from '../../src/storage/database.ts';
-import { startEmbeddedMongo, type EmbeddedMongo } from '../../src/storage/embedded-mongo/index.ts';
 import { call, heard } from '../support/calls.ts';
-import { freshDatabaseUri } from '../support/database.ts';
-import { silentLog as log } from '../support/log.ts';
-import { startServer, type Person, type TestServer } from '../support/server.ts';
+import type { Person, TestServer } from '../support/server.ts';
+import {
+  idOf,
+  JOB_WAIT,
+  openWatchedServers,
+  type WatchedServer,
+  type WatchedServers,
+} from '../support/watched-server.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-let directory: string;
-let engine: EmbeddedMongo | undefined;
-let nowMs: number;
+let servers: WatchedServers;
+let world: WatchedServer;
 let server: TestServer;
-let database: Database;
-let count = 0;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'atelier-projects-'));
-  if (!freshDatabaseUri().MONGODB_URI) engine = await startEmbeddedMongo({ path: join(directory, 'db'), port: 0 });
+  servers = await openWatchedServers();
 });
-afterAll(async () => {
-  await engine?.close();
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => servers[Symbol.asyncDispose]());
 beforeEach(async () => {
-  const uri = freshDatabaseUri().MONGODB_URI ?? `${engine?.uri.replace(/\/+$/, '')}/test${count++}`;
-  nowMs = Date.now();
-  server = await startServer({ MONGODB_URI: uri }, { now: () => nowMs });
-  database = await connectDatabase({ dataDir: directory, mongodbUri: uri, log });
+  world = await servers.start();
+  ({ server } = world);
 });
-afterEach(async () => {
-  await server[Symbol.asyncDispose]();
-  await database.connection.dropDatabase();
-  await database.close();
-});
+afterEach(() => world[Symbol.asyncDispose]());
 
-const id = (text: string) => new Types.ObjectId(text);
-const rows = (name: string, filter: object = {}) => database.connection.collection(name).countDocuments(filter);
-/** Jobs are looked for every few seconds. */
-const eventually = <T>(read: () => T) => expect.poll(read, { timeout: 25_000, interval: 100 });
-
-/** The same person in a new session: the old one may have ended with the time. */
-async function again({ email, password, ...person }: Person): Promise<Person> {
-  const { body } = await server.request('POST', '/api/auth/login', { body: { email, password } });
-  const { accessToken, refreshToken } = body as unknown as Person;
-  return { ...person, email, password, accessToken, refreshToken };
-}
+const rows = (name: string, filter: object = {}) => world.rows(name, filter);
+const eventually = <T>(read: () => T) => expect.poll(read, JOB_WAIT);
 
 async function create(owner: Person, members: [Person, 'editor' | 'viewer'][] = []): Promise<string> {
   const { body } = await server.request('POST', '/api/projects', { as: owner, body: { name: 'A project' } });
@@ -66,15 +43,15 @@ const statusOf = async (person: Person, projectId: string) =>
   (await server.request('GET', `/api/projects/${projectId}`, { as: person })).status;
 
 const remains = async (projectId: string) => [
-  await rows('projects', { _id: id(projectId) }),
-  await rows('projectMembers', { projectId: id(projectId) }),
-  await rows('projectInvites', { projectId: id(projectId) }),
+  await rows('projects', { _id: idOf(projectId) }),
+  await rows('projectMembers', { projectId: idOf(projectId) }),
+  await rows('projectInvites', { projectId: idOf(projectId) }),
 ];
 
 async function endAccount({ id: userId, password, ...person }: Person): Promise<void> {
   const as = { id: userId, password, ...person };
   expect((await server.request('DELETE', '/api/users/me', { as, body: { password } })).status).toBe(200);
-  nowMs += 10_000;
+  world.advance(10_000);
   const done = await rows('jobs', { kind: 'account:end', state: 'done' });
   await eventually(() => rows('jobs', { kind: 'account:end', state: 'done' })).toBe(done + 1);
 }
@@ -86,20 +63,20 @@ test(
     let [ada, ben] = [await server.person('Ada'), await server.person('Ben')];
     const [gone, stays] = [await create(ada, [[ben, 'editor']]), await create(ada, [[ben, 'viewer']])];
     await server.request('DELETE', `/api/projects/${gone}`, { as: ada });
-    nowMs += 29 * DAY_MS;
-    ada = await again(ada);
+    world.advance(29 * DAY_MS);
+    ada = await world.again(ada);
     expect((await server.request('GET', '/api/projects?status=deleted', { as: ada })).body).toMatchObject({
       data: { items: [{ id: gone }] },
     });
     expect(await remains(gone)).toEqual([1, 2, 1]);
-    nowMs += 2 * DAY_MS;
-    ada = await again(ada);
+    world.advance(2 * DAY_MS);
+    ada = await world.again(ada);
     expect((await server.request('POST', `/api/projects/${gone}/restore`, { as: ada })).status).toBe(404);
     await eventually(() => remains(gone)).toEqual([0, 0, 0]);
     expect((await remains(stays)).slice(0, 2)).toEqual([1, 2]);
-    ben = await again(ben);
+    ben = await world.again(ben);
     expect([await statusOf(ben, gone), await statusOf(ben, stays)]).toEqual([404, 200]);
-    await expect.poll(() => rows('audit', { action: 'project.purge', projectId: id(gone) })).toBe(1);
+    await expect.poll(() => rows('audit', { action: 'project.purge', projectId: idOf(gone) })).toBe(1);
   },
 );
 
@@ -130,8 +107,8 @@ test(
 
     await endAccount(ada);
     expect(await remains(alone)).toEqual([0, 0, 0]);
-    expect(await rows('projects', { ownerId: id(ada.id) })).toBe(0);
-    expect(await rows('projectMembers', { userId: id(ada.id), state: 'active' })).toBe(0);
+    expect(await rows('projects', { ownerId: idOf(ada.id) })).toBe(0);
+    expect(await rows('projectMembers', { userId: idOf(ada.id), state: 'active' })).toBe(0);
     await expect.poll(() => left.map(({ projectId }) => projectId).toSorted()).toEqual([edited, joined].toSorted());
     await expect.poll(() => updated).toMatchObject([{ project: { id: edited, owner: eve.id } }]);
     expect((await call(socket, 'project:get', { projectId: edited })).project).toMatchObject({
@@ -158,9 +135,9 @@ test('[PJ-16] a project whose creation was given up is seen by nobody and remove
   const ada = await server.person('Ada');
   const [whole, half] = [await create(ada), await create(ada)];
   // As a server leaves it that dies while it puts the files in.
-  await database.connection
+  await world.connection
     .collection('projects')
-    .updateOne({ _id: id(half) }, { $set: { filling: { since: new Date(nowMs) } } });
+    .updateOne({ _id: idOf(half) }, { $set: { filling: { since: new Date(world.nowMs()) } } });
   const list = async (person: Person) =>
     (
       (await server.request('GET', '/api/projects', { as: person })).body as unknown as {
@@ -168,7 +145,7 @@ test('[PJ-16] a project whose creation was given up is seen by nobody and remove
       }
     ).data.items.map((project) => project.id);
   expect(await list(ada)).toEqual([whole]);
-  nowMs += 3 * HOUR_MS;
-  await eventually(() => rows('projects', { _id: id(half) })).toBe(0);
-  expect(await list(await again(ada))).toEqual([whole]);
+  world.advance(3 * HOUR_MS);
+  await eventually(() => rows('projects', { _id: idOf(half) })).toBe(0);
+  expect(await list(await world.again(ada))).toEqual([whole]);
 });

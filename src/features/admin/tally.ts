@@ -4,7 +4,7 @@
  */
 import { mongo } from 'mongoose';
 import type { Log } from '../../observability/log.ts';
-import { DAY_MS, dayOf } from './days.ts';
+import { DAY_MS, dayOf, startOf } from './days.ts';
 import type { AdminModels } from './model.ts';
 
 const FLUSH_MS = 5_000;
@@ -28,6 +28,9 @@ export class Tally {
   /** Written or about to be, of the newest day. */
   readonly #known = new Set<string>();
   #knownDay = '';
+  /** The day that is now, and when it began: every operation asks. */
+  #today = '';
+  #todayFromMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #closed = false;
@@ -37,14 +40,14 @@ export class Tally {
   }
 
   message(): void {
-    const day = dayOf(this.#deps.now());
+    const day = this.#day();
     this.#messages.set(day, (this.#messages.get(day) ?? 0) + 1);
     this.#schedule();
   }
 
   /** Somebody is there. */
   active(userId: string): void {
-    const day = dayOf(this.#deps.now());
+    const day = this.#day();
     if (day !== this.#knownDay || this.#known.size >= REMEMBERED) this.#known.clear();
     this.#knownDay = day;
     if (this.#known.has(userId)) return;
@@ -65,6 +68,15 @@ export class Tally {
   async close(): Promise<void> {
     this.#closed = true;
     await this.flush().catch((error: unknown) => this.#failed(error));
+  }
+
+  #day(): string {
+    const sinceMs = this.#deps.now() - this.#todayFromMs;
+    if (sinceMs < 0 || sinceMs >= DAY_MS) {
+      this.#today = dayOf(this.#deps.now());
+      this.#todayFromMs = startOf(this.#today).getTime();
+    }
+    return this.#today;
   }
 
   #schedule(): void {

@@ -1,0 +1,71 @@
+/** Servers whose time passes as a test says, and whose database it can look into. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Types, type Connection } from 'mongoose';
+import { connectDatabase } from '../../src/storage/database.ts';
+import { startEmbeddedMongo } from '../../src/storage/embedded-mongo/index.ts';
+import { freshDatabaseUri } from './database.ts';
+import { silentLog as log } from './log.ts';
+import { startServer, type Person, type TestServer } from './server.ts';
+
+export interface WatchedServer extends AsyncDisposable {
+  server: TestServer;
+  advance(ms: number): void;
+  nowMs(): number;
+  /** How many rows there are. */
+  rows(collection: string, filter?: object): Promise<number>;
+  connection: Connection;
+  /** The same person in a new session: the old one may have ended with the time. */
+  again(person: Person): Promise<Person>;
+}
+
+/** One database engine for several servers, each with a database of its own. */
+export interface WatchedServers extends AsyncDisposable {
+  start(): Promise<WatchedServer>;
+}
+
+export const idOf = (text: string): Types.ObjectId => new Types.ObjectId(text);
+
+/** Jobs are looked for every few seconds. */
+export const JOB_WAIT = { timeout: 25_000, interval: 100 };
+
+export async function openWatchedServers(): Promise<WatchedServers> {
+  const directory = await mkdtemp(join(tmpdir(), 'atelier-watched-'));
+  const engine = freshDatabaseUri().MONGODB_URI
+    ? undefined
+    : await startEmbeddedMongo({ path: join(directory, 'db'), port: 0 });
+  let count = 0;
+  return {
+    async start() {
+      const mongodbUri = freshDatabaseUri().MONGODB_URI ?? `${engine?.uri.replace(/\/+$/, '')}/test${count++}`;
+      let nowMs = Date.now();
+      const server = await startServer({ MONGODB_URI: mongodbUri }, { now: () => nowMs });
+      const database = await connectDatabase({ dataDir: directory, mongodbUri, log });
+      const { connection } = database;
+      return {
+        server,
+        advance(ms) {
+          nowMs += ms;
+        },
+        nowMs: () => nowMs,
+        rows: (collection, filter = {}) => connection.collection(collection).countDocuments(filter),
+        connection,
+        async again({ email, password, ...person }) {
+          const { body } = await server.request('POST', '/api/auth/login', { body: { email, password } });
+          const { accessToken, refreshToken } = body as unknown as Person;
+          return { ...person, email, password, accessToken, refreshToken };
+        },
+        async [Symbol.asyncDispose]() {
+          await server[Symbol.asyncDispose]();
+          await connection.dropDatabase();
+          await database.close();
+        },
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      await engine?.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
