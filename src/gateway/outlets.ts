@@ -25,9 +25,15 @@ export class Outlets {
   /** What is written to the connection in this turn of the event loop leaves together, at its end. */
   gather(tcp: TcpSocket): void {
     if (this.#gathering.has(tcp)) return;
-    if (this.#gathering.size === 0) setImmediate(() => this.#letGo());
+    if (this.#gathering.size === 0) setImmediate(() => this.letGo());
     this.#gathering.add(tcp);
     tcp.cork();
+  }
+
+  /** What was gathered leaves now. */
+  letGo(): void {
+    for (const tcp of this.#gathering) tcp.uncork();
+    this.#gathering.clear();
   }
 
   /** The most that has waited for one socket since this was asked last. */
@@ -46,11 +52,6 @@ export class Outlets {
   ended(conn: EngineSocket, backlog: Backlog): void {
     this.#note(backlog);
     this.#onSlowReader(conn, backlog);
-  }
-
-  #letGo(): void {
-    for (const tcp of this.#gathering) tcp.uncork();
-    this.#gathering.clear();
   }
 
   #judge(): void {

@@ -12,7 +12,12 @@ export interface LocalRooms {
   readonly nsp: { readonly sockets: ReadonlyMap<string, { conn: EngineSocket }> };
 }
 
+/** A broadcast to more sockets takes milliseconds, for which answers need not wait. */
+const LARGE_ROOM = 256;
+
 export class RoomDelivery {
+  /** Called before a broadcast to many: what has been gathered for single sockets goes first. */
+  beforeLarge: (() => void) | undefined;
   readonly #local: LocalRooms;
   readonly #queues = new Map<string, RoomEvent[]>();
   #scheduled: NodeJS.Immediate | undefined;
@@ -45,6 +50,7 @@ export class RoomDelivery {
     this.#queues.delete(room);
     const members = this.#local.rooms.get(room);
     if (!members) return;
+    if (members.size > LARGE_ROOM) this.beforeLarge?.();
     const batch = new Batch(events);
     const selective = events.some(({ except }) => except !== undefined);
     const { sockets } = this.#local.nsp;

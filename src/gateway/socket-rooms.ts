@@ -38,6 +38,7 @@ export function createSocketRooms<E extends EventMap>(
   const adapter = namespace.adapter as FanOutAdapter;
   const { delivery } = adapter;
   const outlets = new Outlets(onSlowReader);
+  delivery.beforeLarge = () => outlets.letGo();
   // The first listener, so that nothing is sent before.
   namespace.on('connection', (socket) => outlets.attach(engineOf(socket)));
   const relay = new NodeRelay({

@@ -3,7 +3,7 @@
  * WebSocket frame, made once for all who get it.
  */
 import { createDecoder, readVarUint, readVarUint8Array } from 'lib0/decoding';
-import { createEncoder, toUint8Array, writeVarString, writeVarUint, writeVarUint8Array } from 'lib0/encoding';
+import { createEncoder, toUint8Array, writeVarUint } from 'lib0/encoding';
 import { NO_AWARENESS } from './awareness-codec.ts';
 
 const SYNC = 0;
@@ -52,26 +52,41 @@ export const isEmptyUpdate = (update: Uint8Array): boolean =>
 export const step1Frame = (stateVector: Uint8Array): Buffer => framed([SYNC, STEP_1], stateVector);
 /** Nothing more belongs to the opening: stock providers call themselves synced at it. */
 export const SYNCED_FRAME: Buffer = framed([SYNC, STEP_2], EMPTY_UPDATE);
-/** As `updateFrame`, for one. */
-export const openingFrame = (update: Uint8Array): Buffer => framed([SYNC, UPDATE], update);
+/** What stands before an update in its frame: a large one is sent after it as it is, not copied. */
+export const updateHead = (update: Uint8Array): Buffer => headOf([SYNC, UPDATE], update.byteLength);
 export const updateFrame = onceForAll((update) => framed([SYNC, UPDATE], update));
 export const awarenessFrame = onceForAll((update) => framed([AWARENESS], update));
 /** To be heard, and nothing else. */
 export const QUIET_FRAME: Buffer = awarenessFrame(NO_AWARENESS);
 
 export function deniedFrame(reason: string): Buffer {
-  const encoder = createEncoder();
-  writeVarUint(encoder, AUTH);
-  writeVarUint(encoder, PERMISSION_DENIED);
-  writeVarString(encoder, reason);
-  return frameOf(toUint8Array(encoder));
+  return framed([AUTH, PERMISSION_DENIED], Buffer.from(reason));
 }
 
 function framed(kind: readonly number[], bytes: Uint8Array): Buffer {
-  const encoder = createEncoder();
-  for (const number of kind) writeVarUint(encoder, number);
-  writeVarUint8Array(encoder, bytes);
-  return frameOf(toUint8Array(encoder));
+  return Buffer.concat([headOf(kind, bytes.byteLength), bytes]);
+}
+
+/** The frame's own header (RFC 6455 §5.2: binary, final, unmasked, not compressed), the message's kind, and its length. */
+function headOf(kind: readonly number[], sizeBytes: number): Buffer {
+  const message = createEncoder();
+  for (const number of kind) writeVarUint(message, number);
+  writeVarUint(message, sizeBytes);
+  const start = toUint8Array(message);
+  const payloadBytes = start.byteLength + sizeBytes;
+  const headerBytes = payloadBytes < 126 ? 2 : payloadBytes < 65_536 ? 4 : 10;
+  const head = Buffer.allocUnsafe(headerBytes + start.byteLength);
+  head[0] = BINARY_FINAL;
+  if (headerBytes === 2) head[1] = payloadBytes;
+  else if (headerBytes === 4) {
+    head[1] = 126;
+    head.writeUInt16BE(payloadBytes, 2);
+  } else {
+    head[1] = 127;
+    head.writeBigUInt64BE(BigInt(payloadBytes), 2);
+  }
+  head.set(start, headerBytes);
+  return head;
 }
 
 /** Everybody in a document gets the same bytes, one after the other. */
@@ -83,22 +98,4 @@ function onceForAll(make: (bytes: Uint8Array) => Buffer): (bytes: Uint8Array) =>
     last = frame.length > KEPT_BYTES ? undefined : { bytes, frame };
     return frame;
   };
-}
-
-/** RFC 6455 §5.2: binary, final, unmasked, not compressed. */
-function frameOf(payload: Uint8Array): Buffer {
-  const size = payload.byteLength;
-  const headerSize = size < 126 ? 2 : size < 65_536 ? 4 : 10;
-  const frame = Buffer.allocUnsafe(headerSize + size);
-  frame[0] = BINARY_FINAL;
-  if (headerSize === 2) frame[1] = size;
-  else if (headerSize === 4) {
-    frame[1] = 126;
-    frame.writeUInt16BE(size, 2);
-  } else {
-    frame[1] = 127;
-    frame.writeBigUInt64BE(BigInt(size), 2);
-  }
-  frame.set(payload, headerSize);
-  return frame;
 }

@@ -5,7 +5,7 @@
 import type { Socket as TcpSocket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { LIMITS } from '../../protocol/index.ts';
-import { awarenessFrame, openingFrame, QUIET_FRAME, SYNCED_FRAME } from './yjs-messages.ts';
+import { awarenessFrame, QUIET_FRAME, SYNCED_FRAME, updateHead } from './yjs-messages.ts';
 
 export interface YjsOutletDeps {
   /** Milliseconds of a clock that is never set back. */
@@ -49,9 +49,10 @@ export class YjsOutlet {
   /** Everything there is; who has it is synced. */
   open(updates: readonly Uint8Array[]): void {
     for (const update of updates) {
-      const frame = openingFrame(update);
-      this.#openingBytes += frame.length;
-      this.#write(frame);
+      const head = updateHead(update);
+      this.#openingBytes += head.byteLength + update.byteLength;
+      this.#write(head);
+      this.#write(update);
     }
     if (this.#openingBytes > LIMITS.outboundLargeBytes) {
       this.#openingUntilMs = this.#deps.clock() + LIMITS.outboundLargeMs;
@@ -109,8 +110,8 @@ export class YjsOutlet {
     return this.waitingBytes > this.#openingBytes + LIMITS.outboundBytes;
   }
 
-  /** Frames are complete and nothing is compressed, so `ws` would only pass them on. */
-  #write(frame: Buffer, done?: () => void): void {
+  /** Frames are made already and nothing is compressed, so `ws` would only pass them on. */
+  #write(frame: Uint8Array, done?: () => void): void {
     if (this.#ws.readyState !== OPEN) return;
     this.#sentAtMs = this.#deps.clock();
     this.#tcp?.write(frame, done);
