@@ -78,6 +78,8 @@ async function startSocketIo({ name, person, cable, fileId, onSaved }: EditorOpt
     destroy() {
       provider.destroy();
       client.close();
+      // Its awareness has a timer, which ends with it.
+      doc.destroy();
     },
   };
 }
@@ -110,6 +112,9 @@ function startYWebsocket({ name, person, cable, fileId }: EditorOptions): Editor
     },
     connect: () => provider.connect(),
     disconnect: () => provider.disconnect(),
-    destroy: () => provider.destroy(),
+    destroy() {
+      provider.destroy();
+      doc.destroy();
+    },
   };
 }

@@ -41,7 +41,8 @@ const LOOK_MS = 50;
 
 export async function runSeed(stage: CollabStage, { seed, editMs }: SeedOptions): Promise<SeedOutcome> {
   await using ends = new Ends();
-  return new SeedRun(stage, randomOf(seed), ends).run(seed, editMs);
+  // Awaited, or the ends would come before the beginning.
+  return await new SeedRun(stage, randomOf(seed), ends).run(seed, editMs);
 }
 
 interface Seat {

@@ -1,7 +1,7 @@
 /** Rooms on a real Socket.IO server, without sessions: sockets join as a test says. */
 import { once } from 'node:events';
 import { createServer, type Server as HttpServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket as TcpSocket } from 'node:net';
 import { Server, type Namespace, type Socket as ServerSocket } from 'socket.io';
 import { io, type Socket } from 'socket.io-client';
 import { z } from 'zod';
@@ -48,6 +48,11 @@ export async function startGateway({
   pingTimeoutMs?: number;
 } = {}): Promise<TestGateway> {
   const http = createServer();
+  const connections = new Set<TcpSocket>();
+  http.on('connection', (tcp) => {
+    connections.add(tcp);
+    tcp.once('close', () => connections.delete(tcp));
+  });
   const server = new Server(http, {
     adapter: fanOutAdapter(adapter),
     pingInterval: pingIntervalMs,
@@ -98,7 +103,10 @@ export async function startGateway({
     async [Symbol.asyncDispose]() {
       for (const client of clients) client.close();
       for (const client of rawClients) client[Symbol.dispose]();
-      await server.close();
+      const closed = server.close();
+      // Nobody is left who would say good-bye on them.
+      for (const tcp of connections) tcp.destroy();
+      await closed;
       rooms.close();
     },
   };
