@@ -214,8 +214,10 @@ describe.runIf(hasS3())('blobs in S3', { timeout: 60_000 }, () => {
           () => blobs.remove('doc'),
         ];
         for (const attempt of tries) await expect(attempt()).rejects.toMatchObject({ code: 'unavailable' });
-        expect(warnings.map(({ action }) => action)).toEqual(['put', 'put', 'get', 'stat', 'list', 'remove']);
-        expect(warnings[0]?.error).toMatchObject({ code: 'ECONNREFUSED' });
+        // The search for parts of old uploads, which runs by itself, may have met the same end.
+        const failed = warnings.filter(({ message }) => message === 'the object store failed');
+        expect(failed.map(({ action }) => action)).toEqual(['put', 'put', 'get', 'stat', 'list', 'remove']);
+        expect(failed[0]?.error).toMatchObject({ code: 'ECONNREFUSED' });
         expect(blobs.isReachable()).toBe(false);
       } finally {
         await server.start();
