@@ -71,12 +71,13 @@ const AGENT_MESSAGES: AgentMessage[] = [
       fence: 7,
       secret: 's',
       terminals: [
-        { number: 1, id: 'a', seq: 5, input: 0, columns: 80, rows: 24 },
-        { number: 2, id: 'b:2', seq: 2 ** 40, input: 9, columns: 1, rows: 1, exit: { code: 1, signal: 0 } },
+        { number: 1, id: 'a', seq: 5, input: 0, taken: 0, columns: 80, rows: 24 },
+        { number: 2, id: 'b:2', seq: 2 ** 40, input: 9, taken: 8, columns: 1, rows: 1, exit: { code: 1, signal: 0 } },
       ],
     },
   },
   { type: 'opened', terminal: 3 },
+  { type: 'closed', terminal: 3 },
   { type: 'failed', terminal: 3, code: 'fork', message: 'no process' },
   { type: 'exited', terminal: 3, seq: 12, exit: { code: 255, signal: 9 } },
   { type: 'taken', terminal: 3, input: Number.MAX_SAFE_INTEGER },
@@ -153,7 +154,7 @@ test('[AG-2] a message with a byte less or more is refused, and so is one sent b
 
 test('[AG-2] JSON with a key too many, one missing, or a value out of its bounds is refused', () => {
   const hello = { version: 1, role: 'terminal', fence: 0, secret: 's', terminals: [] as unknown[] };
-  const terminal = { number: 1, id: 'a', seq: 0, input: 0, columns: 80, rows: 24 };
+  const terminal = { number: 1, id: 'a', seq: 0, input: 0, taken: 0, columns: 80, rows: 24 };
   const frame = (value: unknown): Frame => ({ type: 1, channel: 0, payload: Buffer.from(JSON.stringify(value)) });
   expect(decodeAgentMessage(frame({ ...hello, terminals: [terminal] })).type).toBe('hello');
   const wrong = [

@@ -119,7 +119,9 @@ test('the agent in the sandbox and the server share their protocol, which import
   const leaving = imports.filter(({ from, to }) => inside(from) && !inside(to));
   expect(leaving.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
 
-  const agent = readdirSync('sandbox/agent', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  const agent = readdirSync('sandbox/agent', { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.ts'),
+  );
   const agentImports = agent.flatMap((file) => {
     const path = join('sandbox/agent', file);
     return importsOf(path.split(sep).join('/'), readFileSync(path, 'utf8'));

@@ -18,6 +18,7 @@ export const AGENT_TYPES = {
   end: 8,
   gone: 9,
   killed: 10,
+  closed: 11,
 } as const satisfies Record<AgentMessage['type'], number>;
 
 export const SERVER_TYPES = {
@@ -45,6 +46,7 @@ export function encodeAgentMessage(message: AgentMessage): Uint8Array {
     case 'hello':
       return frame(0, packJson(message.hello));
     case 'opened':
+    case 'closed':
       return frame(message.terminal, NOTHING);
     case 'failed':
       return frame(message.terminal, packJson({ code: message.code, message: message.message }));
@@ -89,6 +91,9 @@ export function decodeAgentMessage({ type, channel, payload }: Frame): AgentMess
     case AGENT_TYPES.opened:
       fields.end();
       return { type: 'opened', terminal: channel };
+    case AGENT_TYPES.closed:
+      fields.end();
+      return { type: 'closed', terminal: channel };
     case AGENT_TYPES.failed:
       return { type: 'failed', terminal: channel, ...parseJson(payload, failedShape) };
     case AGENT_TYPES.exited:

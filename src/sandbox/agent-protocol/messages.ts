@@ -24,8 +24,10 @@ export interface TerminalState extends Size {
   id: string;
   /** Position after its last byte of output. */
   seq: number;
-  /** Bytes of input that have come for it. */
+  /** Bytes of input that have come for it … */
   input: number;
+  /** … and of those, how many its programs have been given. */
+  taken: number;
   exit?: Exit | undefined;
 }
 
@@ -72,6 +74,7 @@ export type AgentMessage =
   | { type: 'opened'; terminal: number }
   | { type: 'failed'; terminal: number; code: OpenFailure; message: string }
   | { type: 'exited'; terminal: number; seq: number; exit: Exit }
+  | { type: 'closed'; terminal: number }
   | { type: 'taken'; terminal: number; input: number }
   | { type: 'output'; attachment: number; seq: number; data: Uint8Array }
   | ({

@@ -35,10 +35,12 @@ export const exitShape = record<Exit>({ code: integer(0, 255), signal: integer(0
 
 const terminalState = record<TerminalState>({
   ...size,
-  number: integer(1, U32),
+  // A server counts on from the highest.
+  number: integer(1, ID_MAX),
   id,
   seq: integer(0, MAX),
   input: integer(0, MAX),
+  taken: integer(0, MAX),
   exit: optional(exitShape),
 });
 
