@@ -18,8 +18,8 @@ export interface Stage extends AsyncDisposable {
   socketPath: string;
   /** A link in the stage's directory; it is stopped with the stage. */
   link(options?: Partial<AgentLinkOptions>): Promise<AgentLink>;
-  /** Starts an agent, by way of the command line before it. */
-  agent(prefix?: readonly string[]): AgentProcess;
+  /** Starts an agent, by way of the command line before it; it connects to the stage's socket unless another is named. */
+  agent(prefix?: readonly string[], path?: string): AgentProcess;
 }
 
 export interface AgentProcess {
@@ -42,8 +42,8 @@ export async function createStage(): Promise<Stage> {
       links.push(link);
       return link;
     },
-    agent(prefix = []) {
-      const agent = startAgent(socketPath, prefix);
+    agent(prefix = [], path = socketPath) {
+      const agent = startAgent(path, prefix);
       agents.push(agent);
       return agent;
     },
