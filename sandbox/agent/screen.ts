@@ -1,6 +1,6 @@
 /** What a terminal shows, kept by a headless xterm, which alone answers the programs that ask the terminal something. */
-import serialize from '@xterm/addon-serialize';
-import headless, { type ITerminalAddon } from '@xterm/headless';
+import { SerializeAddon } from '@xterm/addon-serialize';
+import headless from '@xterm/headless';
 import { AGENT_LIMITS, type Size } from '../../src/sandbox/agent-protocol/index.ts';
 
 /** Lines above the screen that a snapshot has: less when they make it too large. */
@@ -8,7 +8,7 @@ const SCROLLBACK_LINES = [500, 100, 0];
 
 export class Screen {
   readonly #terminal: InstanceType<typeof headless.Terminal>;
-  readonly #serializer = new serialize.SerializeAddon();
+  readonly #serializer = new SerializeAddon();
   #written = 0;
   #shown = 0;
   readonly #onShown: () => void;
@@ -17,7 +17,7 @@ export class Screen {
   constructor({ columns, rows }: Size, onAnswer: (text: string) => void, onShown: () => void) {
     const [scrollback = 0] = SCROLLBACK_LINES;
     this.#terminal = new headless.Terminal({ cols: columns, rows, scrollback, allowProposedApi: true });
-    this.#terminal.loadAddon(this.#serializer as unknown as ITerminalAddon);
+    this.#terminal.loadAddon(this.#serializer);
     this.#terminal.onData(onAnswer);
     this.#onShown = onShown;
   }

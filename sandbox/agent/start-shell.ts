@@ -30,8 +30,13 @@ export function startShell({ argv, env, cwd, columns, rows, owner }: OpenRequest
   } catch (error) {
     throw new ShellFailed('No process could be started', { cause: error });
   }
-  // For programs that open it by its name, as tmux does.
-  if (owner) chownSync(shell.ptsName, owner.uid, owner.gid);
+  try {
+    // For programs that open it by its name, as tmux does.
+    if (owner) chownSync(shell.ptsName, owner.uid, owner.gid);
+  } catch (error) {
+    shell.kill('SIGKILL');
+    throw new ShellFailed('The terminal could not be given to its user', { cause: error });
+  }
   return shell;
 }
 

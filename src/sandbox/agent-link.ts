@@ -8,7 +8,9 @@ import { AgentAttachment, type AttachmentEvents } from './agent-attachment.ts';
 import { AgentConnection } from './agent-connection.ts';
 import {
   AGENT_LIMITS,
+  openShape,
   ProtocolError,
+  sizeShape,
   type AgentMessage,
   type EndCode,
   type Exit,
@@ -100,7 +102,10 @@ export class AgentLink {
   async listen(): Promise<void> {
     const { directory, secret, fence, log } = this.#options;
     this.#socket = await listenForAgent(directory, (socket) => {
-      if (this.#isClosed || this.#strangers.size >= STRANGERS) return void socket.destroy();
+      if (this.#isClosed || this.#strangers.size >= STRANGERS) {
+        socket.destroy();
+        return;
+      }
       const connection = new AgentConnection({
         socket,
         secret,
@@ -127,10 +132,11 @@ export class AgentLink {
 
   /**
    * Opens a terminal, or finds it open. Waits for the agent as long as `signal` lets it. Rejects with `unavailable` when
-   * no process can be started, `quota_exceeded` when there are too many terminals, `too_large` for a request of more than
-   * 64 KiB.
+   * no process can be started, `quota_exceeded` when there are too many terminals, `invalid` for a request that the
+   * protocol does not carry, `too_large` for one of more than 64 KiB.
    */
   async open(request: OpenRequest, signal?: AbortSignal): Promise<void> {
+    valid(() => openShape(request, 'The request'));
     if (Buffer.byteLength(JSON.stringify(request)) > AGENT_LIMITS.payloadBytes) {
       throw new Fault('too_large', 'The command line and the environment are too long');
     }
@@ -161,7 +167,9 @@ export class AgentLink {
     this.#get(id).type(data);
   }
 
+  /** Throws `invalid` for more than 500 columns or 200 rows. */
   resize(id: string, size: Size): void {
+    valid(() => sizeShape({ columns: size.columns, rows: size.rows }, 'The size'));
     this.#get(id).resize(size);
   }
 
@@ -333,6 +341,15 @@ export class AgentLink {
     const attachment = this.#attachments.get(number);
     if (!attachment) throw new ProtocolError('message', 'An attachment that does not exist');
     return attachment;
+  }
+}
+
+/** What the agent would end the link for is not sent. */
+function valid(read: () => unknown): void {
+  try {
+    read();
+  } catch (error) {
+    throw error instanceof ProtocolError ? new Fault('invalid', error.message) : error;
   }
 }
 

@@ -1,5 +1,5 @@
 /** Frames, messages and the ring, without a connection. */
-import fc from 'fast-check';
+import { array, assert, json, nat, property, uint8Array } from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   AGENT_LIMITS,
@@ -190,16 +190,16 @@ test('[AG-2] no bytes make the readers do anything but give a message or throw a
       return error instanceof ProtocolError;
     }
   };
-  fc.assert(
-    fc.property(fc.nat(90), fc.nat(2 ** 32 - 1), fc.uint8Array({ maxLength: 200 }), (type, channel, payload) => {
+  assert(
+    property(nat(90), nat(2 ** 32 - 1), uint8Array({ maxLength: 200 }), (type, channel, payload) => {
       expect(givesOrRefuses(() => decodeAgentMessage({ type, channel, payload }))).toBe(true);
       expect(givesOrRefuses(() => decodeServerMessage({ type, channel, payload }))).toBe(true);
     }),
     { seed: 5, numRuns: 3_000 },
   );
-  fc.assert(
-    fc.property(fc.json(), (json) => {
-      const payload = Buffer.from(json);
+  assert(
+    property(json(), (value) => {
+      const payload = Buffer.from(value);
       for (const type of [1, 3])
         expect(givesOrRefuses(() => decodeAgentMessage({ type, channel: 0, payload }))).toBe(true);
       for (const type of [65, 66, 67]) {
@@ -208,8 +208,8 @@ test('[AG-2] no bytes make the readers do anything but give a message or throw a
     }),
     { seed: 6, numRuns: 1_000 },
   );
-  fc.assert(
-    fc.property(fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 20 }), (chunks) => {
+  assert(
+    property(array(uint8Array({ maxLength: 40 }), { maxLength: 20 }), (chunks) => {
       const parser = new FrameParser();
       expect(givesOrRefuses(() => chunks.forEach((chunk) => [...parser.push(chunk)].map(decodeAgentMessage)))).toBe(
         true,

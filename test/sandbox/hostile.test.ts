@@ -154,7 +154,7 @@ test('[AG-18] garbage and oversized frames end a connection at once and harm no 
   const random = randomOf(18);
   for (let round = 0; round < 20; round++) {
     const garbage = Uint8Array.from({ length: 1 + random(3_000) }, () => random(256));
-    // A length that would be awaited for ever is none.
+    // No length that could be one, whose bytes would be waited for.
     garbage[0] = 1;
     const agent = await forgeAgent(stage.socketPath);
     agent.write(Buffer.concat([garbage, new Uint8Array(4)]));

@@ -35,7 +35,7 @@ async function readUntil(stage: Stage, after: number, killAt: number): Promise<B
   for await (const line of createInterface({ input: child.stdout })) {
     const [seq = '', data] = line.split(' ');
     if (data === undefined) {
-      expect(line).toBe('exit');
+      if (line !== 'exit') throw new Error(`The terminal gave: ${line}`);
       child.kill('SIGKILL');
       continue;
     }

@@ -4,7 +4,7 @@ import { encodeFrame, type Frame } from './frame.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import { SIGNALS, VERSION, type AgentMessage, type ServerMessage, type SignalName, type Size } from './messages.ts';
 import { ProtocolError } from './protocol-error.ts';
-import { failedShape, helloShape, openShape, refusedShape, welcomeShape } from './shapes.ts';
+import { failedShape, helloShape, openShape, refusedShape, sizeShape, welcomeShape } from './shapes.ts';
 
 /** The `type` byte of a frame. Each direction has its own, so that nothing that is sent back means anything. */
 export const AGENT_TYPES = {
@@ -38,47 +38,39 @@ export const SERVER_TYPES = {
 const NOTHING = new Uint8Array(0);
 const { chunkBytes } = AGENT_LIMITS;
 
+/** For each message the frame's channel and payload. */
+type Fields<M extends { type: string }> = {
+  [T in M['type']]: (message: Extract<M, { type: T }>) => [channel: number, payload: Uint8Array];
+};
+
+const AGENT_FIELDS: Fields<AgentMessage> = {
+  hello: ({ hello }) => [0, packJson(hello)],
+  opened: ({ terminal }) => [terminal, NOTHING],
+  failed: ({ terminal, code, message }) => [terminal, packJson({ code, message })],
+  exited: ({ terminal, ...exited }) => [terminal, packExit(exited)],
+  closed: ({ terminal }) => [terminal, NOTHING],
+  taken: ({ terminal, input }) => [terminal, pack([[input, 8]])],
+  output: ({ attachment, seq, data }) => [attachment, pack([[seq, 8]], data)],
+  snapshot: ({ attachment, seq, columns, rows, totalBytes, offset, data }) => {
+    const fields = [
+      [seq, 8],
+      [columns, 2],
+      [rows, 2],
+      [totalBytes, 4],
+      [offset, 4],
+    ] as const;
+    return [attachment, pack(fields, data)];
+  },
+  end: ({ attachment, ...ended }) => [attachment, packExit(ended)],
+  gone: ({ attachment }) => [attachment, NOTHING],
+  killed: ({ request, processes }) => [request, pack([[processes, 4]])],
+};
+
 /** The frame of a message from an agent. */
 export function encodeAgentMessage(message: AgentMessage): Uint8Array {
-  const frame = (channel: number, payload: Uint8Array): Uint8Array =>
-    encodeFrame({ type: AGENT_TYPES[message.type], channel, payload });
-  switch (message.type) {
-    case 'hello':
-      return frame(0, packJson(message.hello));
-    case 'opened':
-    case 'closed':
-      return frame(message.terminal, NOTHING);
-    case 'failed':
-      return frame(message.terminal, packJson({ code: message.code, message: message.message }));
-    case 'exited':
-      return frame(message.terminal, packExit(message));
-    case 'taken':
-      return frame(message.terminal, pack([[message.input, 8]]));
-    case 'output':
-      return frame(message.attachment, pack([[message.seq, 8]], message.data));
-    case 'snapshot': {
-      const { attachment, seq, columns, rows, totalBytes, offset, data } = message;
-      return frame(
-        attachment,
-        pack(
-          [
-            [seq, 8],
-            [columns, 2],
-            [rows, 2],
-            [totalBytes, 4],
-            [offset, 4],
-          ],
-          data,
-        ),
-      );
-    }
-    case 'end':
-      return frame(message.attachment, packExit(message));
-    case 'gone':
-      return frame(message.attachment, NOTHING);
-    case 'killed':
-      return frame(message.request, pack([[message.processes, 4]]));
-  }
+  const fieldsOf = AGENT_FIELDS[message.type] as (message: AgentMessage) => [number, Uint8Array];
+  const [channel, payload] = fieldsOf(message);
+  return encodeFrame({ type: AGENT_TYPES[message.type], channel, payload });
 }
 
 /** What an agent said. Throws `frame` for a type that no agent sends, `message` for anything else that is wrong. */
@@ -124,49 +116,40 @@ export function decodeAgentMessage({ type, channel, payload }: Frame): AgentMess
   }
 }
 
+const SERVER_FIELDS: Fields<ServerMessage> = {
+  welcome: ({ fence }) => [0, packJson({ version: VERSION, fence })],
+  refused: ({ code, message }) => [0, packJson({ code, message })],
+  open: ({ terminal, request }) => [terminal, packJson(request)],
+  input: ({ terminal, offset, data }) => [terminal, pack([[offset, 8]], data)],
+  resize: ({ terminal, columns, rows }) => [
+    terminal,
+    pack([
+      [columns, 2],
+      [rows, 2],
+    ]),
+  ],
+  signal: ({ terminal, signal }) => [terminal, pack([[SIGNALS[signal], 1]])],
+  close: ({ terminal }) => [terminal, NOTHING],
+  attach: ({ attachment, terminal, after, creditBytes }) => {
+    return [
+      attachment,
+      pack([
+        [terminal, 4],
+        [after, 8],
+        [creditBytes, 4],
+      ]),
+    ];
+  },
+  credit: ({ attachment, bytes }) => [attachment, pack([[bytes, 4]])],
+  detach: ({ attachment }) => [attachment, NOTHING],
+  'kill-all': ({ request }) => [request, NOTHING],
+};
+
 /** The frame of a message from a server. */
 export function encodeServerMessage(message: ServerMessage): Uint8Array {
-  const frame = (channel: number, payload: Uint8Array): Uint8Array =>
-    encodeFrame({ type: SERVER_TYPES[message.type], channel, payload });
-  switch (message.type) {
-    case 'welcome':
-      return frame(0, packJson({ version: VERSION, fence: message.fence }));
-    case 'refused':
-      return frame(0, packJson({ code: message.code, message: message.message }));
-    case 'open':
-      return frame(message.terminal, packJson(message.request));
-    case 'input':
-      return frame(message.terminal, pack([[message.offset, 8]], message.data));
-    case 'resize':
-      return frame(
-        message.terminal,
-        pack([
-          [message.columns, 2],
-          [message.rows, 2],
-        ]),
-      );
-    case 'signal':
-      return frame(message.terminal, pack([[SIGNALS[message.signal], 1]]));
-    case 'close':
-      return frame(message.terminal, NOTHING);
-    case 'attach': {
-      const { attachment, terminal, after, creditBytes } = message;
-      return frame(
-        attachment,
-        pack([
-          [terminal, 4],
-          [after, 8],
-          [creditBytes, 4],
-        ]),
-      );
-    }
-    case 'credit':
-      return frame(message.attachment, pack([[message.bytes, 4]]));
-    case 'detach':
-      return frame(message.attachment, NOTHING);
-    case 'kill-all':
-      return frame(message.request, NOTHING);
-  }
+  const fieldsOf = SERVER_FIELDS[message.type] as (message: ServerMessage) => [number, Uint8Array];
+  const [channel, payload] = fieldsOf(message);
+  return encodeFrame({ type: SERVER_TYPES[message.type], channel, payload });
 }
 
 /** What a server said; throws as `decodeAgentMessage`, and `version` when it welcomes in another version. */
@@ -229,9 +212,7 @@ const unpackExit = (fields: PayloadReader): WithExit =>
 
 function unpackSize(fields: PayloadReader): Size {
   const size = { columns: fields.u16(), rows: fields.u16() };
-  const { columns, rows } = size;
-  if (columns < 1 || columns > AGENT_LIMITS.columns || rows < 1 || rows > AGENT_LIMITS.rows) throw wrong('A size');
-  return size;
+  return sizeShape(size, 'the size');
 }
 
 function signalOf(number: number): SignalName {

@@ -142,7 +142,7 @@ export const record =
     const unknown = Object.keys(given).find((key) => !Object.hasOwn(shape, key));
     if (unknown !== undefined) throw wrong(`${where} has ${JSON.stringify(unknown.slice(0, 40))}`);
     const result: Record<string, unknown> = {};
-    for (const [key, read] of Object.entries(shape) as [string, Read<unknown>][]) {
+    for (const [key, read] of Object.entries<Read<unknown>>(shape)) {
       const item = read(Object.hasOwn(given, key) ? given[key] : undefined, `${where}.${key}`);
       if (item !== undefined) result[key] = item;
     }

@@ -8,6 +8,7 @@ import {
   type Hello,
   type OpenFailure,
   type OpenRequest,
+  type Size,
   type TerminalState,
 } from './messages.ts';
 import { END_CODES, type EndCode } from './protocol-error.ts';
@@ -31,6 +32,7 @@ const id: Read<string> = (value, where) => {
 };
 const size = { columns: integer(1, AGENT_LIMITS.columns), rows: integer(1, AGENT_LIMITS.rows) };
 
+export const sizeShape = record<Size>(size);
 export const exitShape = record<Exit>({ code: integer(0, 255), signal: integer(0, 64) });
 
 const terminalState = record<TerminalState>({
