@@ -8,7 +8,7 @@ import {
   type ServerMessage,
   type TerminalState,
 } from '../../src/sandbox/agent-protocol/index.ts';
-import { foregroundGroup, killAll, send, signalSession } from './processes.ts';
+import { foregroundGroup, killAll, send, signalAll, type Targets } from './processes.ts';
 import { Reader } from './reader.ts';
 import { Sender } from './sender.ts';
 import { ShellFailed } from './start-shell.ts';
@@ -50,7 +50,8 @@ export class Agent {
         return this.#terminals.get(message.terminal)?.resize(message);
       case 'signal': {
         const terminal = this.#terminals.get(message.terminal);
-        const group = terminal && !terminal.exit ? foregroundGroup(terminal.session) : undefined;
+        const session = terminal?.exit ? undefined : terminal?.session;
+        const group = session === undefined ? undefined : foregroundGroup(session);
         if (group !== undefined) send(-group, message.signal);
         return;
       }
@@ -79,7 +80,7 @@ export class Agent {
 
   /** Kills what its terminals run. */
   stop(): void {
-    killAll({ sessions: this.#sessions(), uids: new Set() });
+    killAll(sessionsOf(this.#terminals.values()));
   }
 
   #open(number: number, request: OpenRequest): void {
@@ -121,11 +122,10 @@ export class Agent {
     this.#sender?.forget(terminal);
     this.#sender?.answer({ type: 'closed', terminal: number });
     terminal.dispose();
-    const { session } = terminal;
-    signalSession(session, 'SIGHUP');
+    signalAll(sessionsOf([terminal]), 'SIGHUP');
     // What is stopped hears nothing else.
-    signalSession(session, 'SIGCONT');
-    setTimeout(() => killAll({ sessions: new Set([session]), uids: new Set() }), HANG_UP_MS);
+    signalAll(sessionsOf([terminal]), 'SIGCONT');
+    setTimeout(() => killAll(sessionsOf([terminal])), HANG_UP_MS);
   }
 
   #attach({ attachment, terminal: number, after, creditBytes }: ServerMessage & { type: 'attach' }): void {
@@ -149,11 +149,13 @@ export class Agent {
   }
 
   #killAll(request: number): void {
-    const processes = killAll({ sessions: this.#sessions(), uids: this.#uids });
+    const processes = killAll({ ...sessionsOf(this.#terminals.values()), uids: this.#uids });
     this.#sender?.answer({ type: 'killed', request, processes });
   }
+}
 
-  #sessions(): Set<number> {
-    return new Set([...this.#terminals.values()].map((terminal) => terminal.session));
-  }
+/** All that their shells have started and that has not left their sessions. */
+function sessionsOf(terminals: Iterable<Terminal>): Targets {
+  const sessions = [...terminals].map((terminal) => terminal.session).filter((session) => session !== undefined);
+  return { sessions: new Set(sessions), uids: new Set() };
 }

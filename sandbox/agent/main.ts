@@ -11,6 +11,9 @@ if (!path || !secret || !/^\d{1,15}$/.test(fence)) {
   process.exit(78);
 }
 
+// What one terminal's output does to its screen, say, must not end the others.
+process.on('uncaughtException', (error) => console.error(error));
+
 const agent = new Agent();
 const connector = new Connector(
   {

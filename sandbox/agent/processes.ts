@@ -25,10 +25,12 @@ export function foregroundGroup(pid: number): number | undefined {
   return group > 0 ? group : undefined;
 }
 
-/** Sends the signal to every process of the session. */
-export function signalSession(session: number, signal: NodeJS.Signals): void {
-  for (const { pid } of find({ sessions: new Set([session]), uids: new Set() })) send(pid, signal);
+/** Sends the signal to all of them. */
+export function signalAll(targets: Targets, signal: NodeJS.Signals): void {
+  for (const { pid } of find(targets)) send(pid, signal);
 }
+
+export const isAlive = (pid: number): boolean => statOf(pid) !== undefined;
 
 /** Sends a signal; one that is gone does not hear it. A negative number is a group's. */
 export function send(pid: number, signal: NodeJS.Signals): void {

@@ -9,6 +9,7 @@ import {
   type Size,
   type TerminalState,
 } from '../../src/sandbox/agent-protocol/index.ts';
+import { isAlive } from './processes.ts';
 import { Pty } from './pty.ts';
 import type { Reader } from './reader.ts';
 import { Screen } from './screen.ts';
@@ -66,9 +67,11 @@ export class Terminal implements Source {
     return this.#exit;
   }
 
-  /** The shell's process and session. */
-  get session(): number {
-    return this.#pty.pid;
+  /** The shell's process and session; undefined once another process may have the number. */
+  get session(): number | undefined {
+    const { pid } = this.#pty;
+    // While anything is left of a session, no process gets its number.
+    return this.#exit && isAlive(pid) ? undefined : pid;
   }
 
   get state(): TerminalState {
@@ -143,8 +146,8 @@ export class Terminal implements Source {
   }
 
   #onExit(exit: Exit): void {
-    if (this.#isDisposed) return;
     this.#exit = exit;
+    if (this.#isDisposed) return;
     this.#wakeReaders();
     this.#events.onExit(this, exit);
   }

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { createStage, shell, view } from './agent-process.ts';
 
 const CHANNELS = 50;
-const BYTES = Number(process.env['AGENT_BYTES'] ?? 1_000_000);
+const BYTES = Number(process.env['AGENT_BYTES'] ?? 500_000);
 /** Lines of `seq` from there on all have seven digits. */
 const FIRST = 1_000_000;
 const LINE_BYTES = 9;
