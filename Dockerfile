@@ -2,11 +2,14 @@
 ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
+# node-pty has no binary for Linux.
+RUN apt-get update && apt-get install -y --no-install-recommends g++ make python3
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json tsconfig.agent.json ./
 COPY src ./src
+COPY sandbox ./sandbox
 COPY docs ./docs
 RUN npm run build && npm prune --omit=dev --no-audit --no-fund
 

@@ -1,11 +1,16 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { hasPackage } from './test/support/parts.ts';
 
 /** Tests run from the TypeScript sources; `--import tsx` lets the worker threads that the code starts load them too. */
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // Installing and building the starters takes minutes and a package registry: `npm run test:starters`.
-    exclude: [...configDefaults.exclude, ...(process.env['STARTERS'] ? [] : ['test/starters/**'])],
+    exclude: [
+      ...configDefaults.exclude,
+      ...(process.env['STARTERS'] ? [] : ['test/starters/**']),
+      ...(hasPackage('node-pty') ? [] : ['test/sandbox/**']),
+    ],
     pool: 'forks',
     // Tests wait more than they compute: for moments of calm, for expiries, for processes.
     maxWorkers: 3,

@@ -1,5 +1,6 @@
 /** Parts of the machine that some tests need. Without one its tests are left out, by name; in CI they fail instead. */
 import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
 
 /** Whether the command is there. Throws in CI where it is not. */
@@ -8,6 +9,18 @@ export function hasPart(command: string): boolean {
   if (process.env['CI']) throw new Error(`CI must have ${command}`);
   console.warn(`Left out, because this machine has no ${command}:`);
   return false;
+}
+
+/** Whether a package that is compiled where it is installed could be. Throws in CI where not. */
+export function hasPackage(name: string): boolean {
+  try {
+    createRequire(import.meta.url)(name);
+    return true;
+  } catch (cause) {
+    if (process.env['CI']) throw new Error(`CI must have ${name}`, { cause });
+    console.warn(`Left out, because ${name} could not be compiled on this machine:`);
+    return false;
+  }
 }
 
 /** The file of a command that is there. */

@@ -11,7 +11,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   observability: ['protocol'],
   storage: ['protocol', 'observability', 'cluster'],
   cluster: ['protocol', 'observability', 'storage'],
-  features: ['protocol', 'observability', 'storage', 'cluster'],
+  features: ['protocol', 'observability', 'storage', 'cluster', 'sandbox'],
+  sandbox: ['protocol', 'observability', 'storage', 'cluster'],
   gateway: ['protocol', 'observability', 'cluster', 'contract'],
   rest: ['protocol', 'observability', 'cluster', 'contract'],
   docs: ['protocol', 'config', 'rest', 'contract'],
@@ -70,8 +71,8 @@ const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts'))
   .map((file) => file.split(sep).join('/'));
 
-const imports: Import[] = files.flatMap((from) => {
-  const source = readFileSync(join('src', from), 'utf8');
+/** What one source imports, with relative paths as they are below `from`'s root. */
+const importsOf = (from: string, source: string): Import[] => {
   const found = source.matchAll(
     /^\s*(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'|\bimport\('([^']+)'\)|^import\s+'([^']+)'/gm,
   );
@@ -84,7 +85,9 @@ const imports: Import[] = files.flatMap((from) => {
       : specifier;
     return { from, to, typeOnly: match[1] !== undefined };
   });
-});
+};
+
+const imports = files.flatMap((from) => importsOf(from, readFileSync(join('src', from), 'utf8')));
 
 const isFile = (path: string): boolean => files.includes(path);
 const folderOf = (path: string): string => path.replace(/\.ts$/, '').split('/')[0] ?? '';
@@ -109,6 +112,26 @@ test('the embedded engine knows nothing of the application', () => {
   const inside = (path: string): boolean => path.startsWith('storage/embedded-mongo/');
   const leaving = imports.filter(({ from, to }) => inside(from) && isFile(to) && !inside(to));
   expect(leaving.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
+});
+
+test('the agent in the sandbox and the server share their protocol, which imports nothing, and nothing else', () => {
+  const inside = (path: string): boolean => path.startsWith('sandbox/agent-protocol/');
+  const leaving = imports.filter(({ from, to }) => inside(from) && !inside(to));
+  expect(leaving.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
+
+  const agent = readdirSync('sandbox/agent', { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.ts'),
+  );
+  const agentImports = agent.flatMap((file) => {
+    const path = join('sandbox/agent', file);
+    return importsOf(path.split(sep).join('/'), readFileSync(path, 'utf8'));
+  });
+  expect(agentImports.length).toBeGreaterThan(0);
+  const wrong = agentImports.filter(({ to }) => {
+    const isOurs = /^(src|test|bench|sandbox)\//.test(to) || to.startsWith('../');
+    return isOurs && !to.startsWith('sandbox/agent/') && !to.startsWith('src/sandbox/agent-protocol/');
+  });
+  expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
 });
 
 test('isomorphic files import nothing of Node and of the server only types', () => {

@@ -1,0 +1,51 @@
+/** Starts a terminal's first process as it is told to: the command line itself changes to the user that it shall run as. */
+import { chownSync, readFileSync } from 'node:fs';
+import { spawn, type IPty } from 'node-pty';
+import type { OpenRequest } from '../../src/sandbox/agent-protocol/index.ts';
+
+/** What node-pty's Unix terminal has besides what it declares. */
+export interface Shell extends IPty {
+  /** The terminal's master, which never blocks. */
+  readonly fd: number;
+  readonly ptsName: string;
+}
+
+/** No process could be started; the agent goes on. */
+export class ShellFailed extends Error {
+  override readonly name = 'ShellFailed';
+}
+
+/**
+ * A thread waits for each shell, and the process ends when it cannot be made: nothing is started where, after a fork
+ * bomb, there may be room for one of the two only.
+ */
+const PIDS_LEFT = 8;
+
+export function startShell({ argv, env, cwd, columns, rows, owner }: OpenRequest): Shell {
+  const [file = '', ...args] = argv;
+  if (!hasRoom()) throw new ShellFailed('There are too many processes');
+  let shell: Shell;
+  try {
+    shell = spawn(file, args, { env, cwd, cols: columns, rows, encoding: null }) as Shell;
+  } catch (error) {
+    throw new ShellFailed('No process could be started', { cause: error });
+  }
+  try {
+    // For programs that open it by its name, as tmux does.
+    if (owner) chownSync(shell.ptsName, owner.uid, owner.gid);
+  } catch (error) {
+    shell.kill('SIGKILL');
+    throw new ShellFailed('The terminal could not be given to its user', { cause: error });
+  }
+  return shell;
+}
+
+function hasRoom(): boolean {
+  try {
+    const [max, current] = ['max', 'current'].map((name) => readFileSync(`/sys/fs/cgroup/pids.${name}`, 'utf8').trim());
+    return max === 'max' || Number(max) - Number(current) >= PIDS_LEFT;
+  } catch {
+    // No limit that could be read, as outside a container.
+    return true;
+  }
+}
