@@ -2,6 +2,7 @@
  * What is stored of one file: what both sides last agreed on, and what is under way. A row is stored before what it
  * announces is done, and each step may be repeated: after a crash the row says how to go on.
  */
+import { EMPTY_UPDATE } from '../documents/stored-document.ts';
 import type { FileKind } from './ports.ts';
 
 /** How lines end on the disk. In documents they end with a line feed. */
@@ -12,8 +13,11 @@ export type Step =
   | { kind: 'agreed' }
   /** The disk had something new; it is in `state`, and perhaps not yet in the live document. */
   | { kind: 'merging' }
-  /** New bytes are staged under the id, and perhaps in place. `state` is the document's that they were made of. */
-  | { kind: 'flushing'; id: string; hash: string; state: Uint8Array }
+  /**
+   * New bytes are staged under the id, and perhaps in place. `state` is the document's that they were made of.
+   * `hasMerged`: what was put aside had something new; it is in the row's state, and perhaps not in the live document.
+   */
+  | { kind: 'flushing'; id: string; hash: string; state: Uint8Array; hasMerged: boolean }
   /** The disk has a new file; perhaps the project does not have it yet. */
   | { kind: 'creating' }
   /** The file is gone from the disk; perhaps not yet from the project. */
@@ -30,7 +34,7 @@ export interface BaseRecord {
   kind: FileKind;
   /** Of the bytes on the disk, SHA-256 in hex; undefined until both sides have agreed for the first time. */
   hash: string | undefined;
-  /** Of a text: the document's state in which it has the text of `hash`. Empty for a blob. */
+  /** Of a text: the document's state in which it has the text of `hash`. */
   state: Uint8Array;
   eol: Eol;
   /** The Yjs client id under which the disk's changes are made. */
@@ -57,4 +61,5 @@ export interface BaseStore {
 }
 
 export const AGREED: Step = { kind: 'agreed' };
-export const NO_STATE = new Uint8Array();
+/** The state of a document without text. */
+export const NO_STATE = EMPTY_UPDATE;

@@ -37,7 +37,7 @@ export class BlobSync {
     if (hash === undefined || hash === record.hash) return undefined;
     const id = newId();
     await disk.stage(id, blobs.content(record.fileId), record.path);
-    return store.save({ ...record, step: { kind: 'flushing', id, hash, state: NO_STATE } });
+    return store.save({ ...record, step: { kind: 'flushing', id, hash, state: NO_STATE, hasMerged: false } });
   }
 
   /** What was staged is on the disk. */

@@ -175,7 +175,8 @@ class DirectoryDisk implements WorkspaceDisk {
     await using file = await openRegular(folder.at(path));
     if (!('handle' in file)) return file.entry;
     if (file.stats.size > this.#mostBytes) return { kind: 'skipped', reason: 'too_large' };
-    return read(file.handle, file.stats);
+    // Awaited here: the file is closed on the way out.
+    return await read(file.handle, file.stats);
   }
 
   async #modeOf(path: string): Promise<number | undefined> {

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { mongo, Schema, Types, type Connection, type Model } from 'mongoose';
 import { Fault, LIMITS } from '../../protocol/index.ts';
 import type { Blobs } from '../../storage/blobs/index.ts';
-import { duplicateIndexOf } from '../../storage/database-fault.ts';
-import { AGREED, type BaseHead, type BaseRecord, type BaseStore, type Step } from './base-record.ts';
+import { duplicateIndexOf } from '../../storage/group-commit.ts';
+import type { BaseHead, BaseRecord, BaseStore, Step } from './base-record.ts';
 
 /** A state; absent `bytes` are in the blob of that key. */
 interface StoredState {
@@ -12,7 +12,8 @@ interface StoredState {
   blobKey?: string;
 }
 
-type StoredStep = Exclude<Step, { kind: 'flushing' }> | (Omit<Step & { kind: 'flushing' }, 'state'> & { state: StoredState });
+type Flushing = Extract<Step, { kind: 'flushing' }>;
+type StoredStep = Exclude<Step, Flushing> | (Omit<Flushing, 'state'> & { state: StoredState });
 
 export interface WorkspaceBaseRow {
   /** The file's. */
@@ -79,13 +80,16 @@ export function createBaseStore({ model, blobs, projectId }: WorkspaceBaseStoreD
     for (const { blobKey } of states) if (blobKey !== undefined) await blobs.remove(blobKey);
   };
 
+  const stepOf = async (fileId: string, step: Step): Promise<StoredStep> =>
+    step.kind === 'flushing' ? { ...step, state: await put(fileId, step.state) } : step;
+
   /** The row before it, if there was the one that it follows. */
   const replace = (row: WorkspaceBaseRow): Promise<WorkspaceBaseRow | null> =>
     rows.findOneAndReplace({ _id: row._id, projectId: project, rev: row.rev - 1 }, row, { returnDocument: 'before' });
   const insert = async (row: WorkspaceBaseRow): Promise<{ state: StoredState; step: StoredStep } | null> => {
     try {
       await rows.insertOne(row);
-      return { state: {}, step: AGREED };
+      return { state: {}, step: { kind: 'agreed' } };
     } catch (error) {
       if (duplicateIndexOf(error) === undefined) throw error;
       return null;
@@ -136,7 +140,7 @@ export function createBaseStore({ model, blobs, projectId }: WorkspaceBaseStoreD
         state: await put(fileId, record.state),
         eol,
         ...(client === undefined ? {} : { client }),
-        step: step.kind === 'flushing' ? { ...step, state: await put(fileId, step.state) } : step,
+        step: await stepOf(fileId, step),
         rev,
       };
       const former = record.rev === 0 ? await insert(row) : await replace(row);

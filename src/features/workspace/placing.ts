@@ -1,7 +1,7 @@
 /** Files come, go and move, on the one side as on the other. As with contents, the row says first what is to be done. */
 import { posix } from 'node:path';
 import { seedUpdate } from '../documents/seed.ts';
-import { AGREED, NO_STATE, type BaseRecord, type BaseStore } from './base-record.ts';
+import { AGREED, NO_STATE, type BaseRecord, type BaseStore, type Step } from './base-record.ts';
 import { decodeText } from './disk-text.ts';
 import type { DiskFile, ProjectFile, ProjectFiles, WorkspaceDisk } from './ports.ts';
 
@@ -69,21 +69,37 @@ export class Placing {
     const { disk, store, newId } = this.#deps;
     const { fileId, path } = record;
     let { hash, step } = record;
+    let isNewer = false;
     if (step.kind !== 'removingDisk') {
-      const entry = await disk.read(path);
-      // What was on its way may have arrived.
-      if (step.kind === 'flushing' && entry.kind === 'file' && entry.hash === step.hash) hash = step.hash;
+      if (step.kind === 'flushing') ({ hash, isNewer } = await this.#endFlush(record, step));
+      // Whoever deleted it has perhaps never seen what the disk had.
+      if (step.kind === 'merging') hash = undefined;
       step = { kind: 'removingDisk', id: newId() };
       await store.save({ ...record, hash, step });
     }
     const { id } = step;
     await disk.take(id, path);
     const old = await disk.read(disk.asidePath(id));
-    const isNewer = old.kind === 'skipped' || (old.kind === 'file' && old.hash !== hash);
-    if (isNewer) await disk.putBack(id, path);
+    if (old.kind === 'skipped' || (old.kind === 'file' && old.hash !== hash)) {
+      await disk.putBack(id, path);
+      isNewer = true;
+    }
     await store.remove(fileId);
     await disk.forget(id);
     return isNewer;
+  }
+
+  /** It was being replaced. What was written into the old file is newer, and the new one is the project's. */
+  async #endFlush(
+    { path, hash }: BaseRecord,
+    step: Step & { kind: 'flushing' },
+  ): Promise<{ hash: string | undefined; isNewer: boolean }> {
+    const { disk } = this.#deps;
+    const [present, aside] = [await disk.read(path), await disk.read(disk.asidePath(step.id))];
+    const isNewer = aside.kind === 'file' && (step.hasMerged || aside.hash !== hash);
+    if (isNewer) await disk.putBack(step.id, path);
+    await disk.forget(step.id);
+    return { hash: present.kind === 'file' && present.hash === step.hash ? step.hash : hash, isNewer };
   }
 
   /** The project has it elsewhere. `taken` where the disk has another file there. */

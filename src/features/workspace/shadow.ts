@@ -7,7 +7,7 @@ import { splice, type TextSplice } from '../documents/text-splice.ts';
 function withDoc<T>(state: Uint8Array, run: (doc: Y.Doc) => T): T {
   const doc = new Y.Doc();
   try {
-    if (state.length > 0) Y.applyUpdate(doc, state);
+    Y.applyUpdate(doc, state);
     return run(doc);
   } finally {
     doc.destroy();
@@ -51,7 +51,7 @@ export function editState(
 
 /** Whether a state has everything that another has of one client. */
 export function hasAllOf(client: number, state: Uint8Array, other: Uint8Array): boolean {
-  const clockIn = (update: Uint8Array): number => (update.length > 0 ? (Y.parseUpdateMeta(update).to.get(client) ?? 0) : 0);
+  const clockIn = (update: Uint8Array): number => Y.parseUpdateMeta(update).to.get(client) ?? 0;
   return clockIn(state) >= clockIn(other);
 }
 

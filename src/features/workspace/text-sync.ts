@@ -38,7 +38,8 @@ export class TextSync {
     if (splices.length === 0) return store.save(agreed);
     const { state, update, client } = editState(record.state, splices, record.client);
     if (!(await this.#hasRoom(record.fileId, update, found.text))) return undefined;
-    const step: Step = record.step.kind === 'agreed' ? { kind: 'merging' } : record.step;
+    const step: Step =
+      record.step.kind === 'flushing' ? { ...record.step, hasMerged: true } : { kind: 'merging' };
     const stored = await store.save({ ...agreed, state, client, step });
     await live.merge(record.fileId, update);
     return step.kind === 'merging' ? store.save({ ...stored, step: AGREED }) : stored;
@@ -62,7 +63,7 @@ export class TextSync {
     const bytes = encodeText(textOfState(state), record.eol);
     const id = newId();
     await disk.stage(id, bytes, record.path);
-    return store.save({ ...record, step: { kind: 'flushing', id, hash: hashOf(bytes), state } });
+    return store.save({ ...record, step: { kind: 'flushing', id, hash: hashOf(bytes), state, hasMerged: false } });
   }
 
   /** What was staged is on the disk. */

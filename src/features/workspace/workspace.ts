@@ -352,7 +352,8 @@ export class Workspace {
   async #removeDisk(record: BaseRecord): Promise<void> {
     const wasNewer = await this.#placing.removeDisk(record);
     this.#forget(record.fileId);
-    if (wasNewer) this.diskChanged(record.path);
+    // It may have come back beside what is there now.
+    if (wasNewer) this.rescan();
   }
 
   #note({ fileId, path, kind, hash, step }: BaseRecord): void {
