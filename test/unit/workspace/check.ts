@@ -1,6 +1,6 @@
 /** What must hold when nothing is left to do. */
 import { readFile } from 'node:fs/promises';
-import { encodeText } from '../../../src/features/workspace/disk-text.ts';
+import { decodeText } from '../../../src/features/workspace/disk-text.ts';
 import { isExcluded } from '../../../src/features/workspace/index.ts';
 import type { World } from './world.ts';
 
@@ -18,10 +18,11 @@ export async function differencesOf(world: World): Promise<string[]> {
       continue;
     }
     const bytes = await readFile(world.path(path));
-    const expected = kind === 'blob' ? project.versions.get(fileId)?.at(-1) : rendered(project.text(fileId), bytes);
-    if (!expected || !bytes.equals(expected)) {
-      found.push(`${path}: ${JSON.stringify(String(bytes))} is not ${JSON.stringify(String(expected))}`);
-    }
+    const [disk, live] =
+      kind === 'blob'
+        ? [String(bytes), String(project.versions.get(fileId)?.at(-1))]
+        : [decodeText(bytes)?.text, Buffer.from(project.text(fileId)).toString()];
+    if (disk !== live) found.push(`${path}: ${JSON.stringify(disk)} is not ${JSON.stringify(live)}`);
   }
   for (const path of paths) found.push(`${path} is not in the project`);
   if (rows.size > project.files.size) found.push('There are rows of no files');
@@ -29,9 +30,6 @@ export async function differencesOf(world: World): Promise<string[]> {
   if (staged.length > 0) found.push(`${staged.length} files are left in the staging folder`);
   return found;
 }
-
-const rendered = (text: string, bytes: Buffer): Uint8Array =>
-  encodeText(text, bytes.includes('\r\n') ? 'crlf' : 'lf');
 
 /** How often a token is in the texts of the project. */
 export function occurrences({ project }: World, token: string): number {

@@ -16,7 +16,10 @@ export interface FuzzOutcome {
   problems: string[];
 }
 
-const TOKEN = /<[ED]\d+>/g;
+/** Each begins and ends with a character of its own, so that no comparison takes a part of one for another's. */
+const TOKEN = /[\u4E00-\u9FFF][ED]\d+[\uAC00-\uD7A3]/g;
+const FIRST_BEGIN = 0x4e00;
+const FIRST_END = 0xac00;
 const ROUNDS = 40;
 const NAMES = ['a.ts', 'b.ts', 'src/c.ts', 'src/d.ts', 'src/e/f.ts'];
 const SPICE = ['\n', '\n\n', '😀', '😁', 'é', '\uD83D', '\uDE00', ' ', '// '];
@@ -47,7 +50,7 @@ class Fuzz {
       if (this.#chance(4)) this.#race(path);
     };
     for (let round = 0; round < ROUNDS; round++) {
-      await this.#round();
+      await (this.#chance(6) ? this.#rename() : this.#round());
       if (this.#chance(10)) await this.#crash();
     }
     world.beforeSwap = async () => {};
@@ -69,6 +72,18 @@ class Fuzz {
     }
     await settled;
     if (this.#chance(5)) await world.settle({ late: true });
+  }
+
+  /** On the disk, with edits of people: a program that changes it too in that moment has made another file. */
+  async #rename(): Promise<void> {
+    const { path } = this.#world;
+    await this.#world.settle({ late: true });
+    const [file, name] = [this.#anyOnDisk(), path(this.#newName())];
+    if (file === undefined || existsSync(name)) return;
+    mkdirSync(dirname(name), { recursive: true });
+    renameSync(path(file), name);
+    this.#editLive();
+    await this.#world.settle({ late: true });
   }
 
   async #crash(): Promise<void> {
@@ -145,12 +160,6 @@ class Fuzz {
         this.#deletes(readFileSync(path(file), 'utf8'));
         return rmSync(path(file));
       case 2: {
-        const name = path(this.#newName());
-        if (file === undefined || existsSync(name)) return;
-        mkdirSync(dirname(name), { recursive: true });
-        return renameSync(path(file), name);
-      }
-      case 3: {
         if (file === undefined) return;
         const before = readFileSync(path(file), 'utf8').replaceAll('\r\n', '\n');
         return writeFileSync(path(file), this.#chance(2) ? before.replaceAll('\n', '\r\n') : before);
@@ -202,7 +211,8 @@ class Fuzz {
   }
 
   #token(side: 'E' | 'D'): string {
-    const token = `<${side}${this.#tokens.size}>`;
+    const n = this.#tokens.size;
+    const token = `${String.fromCharCode(FIRST_BEGIN + n)}${side}${n}${String.fromCharCode(FIRST_END + n)}`;
     this.#tokens.add(token);
     return token;
   }
