@@ -74,7 +74,7 @@ class DirectoryDisk implements WorkspaceDisk {
     for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
       for (const { name, isFolder } of await this.#namesIn(folder)) {
         const path = posix.join(folder, name);
-        if (isExcluded(path)) continue;
+        if (isExcluded(isFolder ? `${path}/` : path)) continue;
         if (isFolder) folders.push(path);
         else yield path;
       }
@@ -115,7 +115,7 @@ class DirectoryDisk implements WorkspaceDisk {
     const fresh = staging.at(newName(id));
     const own = await statOf(fresh);
     if (!own) return 'absent';
-    await using folder = await this.#openFolder(posix.dirname(path), true);
+    await using folder = await this.#makeFolderOf(path);
     const target = folder.at(path);
     const outcome = linkNew(fresh, target);
     // Linked before a crash.
@@ -139,7 +139,7 @@ class DirectoryDisk implements WorkspaceDisk {
     const aside = staging.at(asideName(id));
     const own = await statOf(aside);
     if (!own) return;
-    await using folder = await this.#openFolder(posix.dirname(path), true);
+    await using folder = await this.#makeFolderOf(path);
     for (const name of [path, `${path} (${id})`]) {
       const target = folder.at(name);
       if (linkNew(aside, target) === 'linked' || (await statOf(target))?.ino === own.ino) break;
@@ -165,7 +165,7 @@ class DirectoryDisk implements WorkspaceDisk {
   async move(from: string, to: string): Promise<'moved' | 'missing' | 'taken'> {
     await using source = await this.#folderOf(from);
     if (!source || !(await statOf(source.at(from)))) return 'missing';
-    await using target = await this.#openFolder(posix.dirname(to), true);
+    await using target = await this.#makeFolderOf(to);
     return rename(source.at(from), target.at(to));
   }
 
@@ -194,7 +194,13 @@ class DirectoryDisk implements WorkspaceDisk {
 
   /** The folder that a path lies in; undefined where there is none, or it is reached by a link. */
   #folderOf(path: string): Promise<Folder | undefined> {
+    assertInside(path);
     return this.#tryOpenFolder(posix.dirname(path));
+  }
+
+  #makeFolderOf(path: string): Promise<Folder> {
+    assertInside(path);
+    return this.#openFolder(posix.dirname(path), true);
   }
 
   async #tryOpenFolder(path: string): Promise<Folder | undefined> {
@@ -208,7 +214,6 @@ class DirectoryDisk implements WorkspaceDisk {
 
   async #openFolder(path: string, make: boolean): Promise<Folder> {
     const names = path.split('/').filter((name) => name !== '' && name !== '.');
-    if (names.includes('..') || names.length > MOST_FOLDERS) throw new Error('This is no path of a workspace');
     let folder = await Folder.open(this.#directory);
     for (const name of names) {
       await using parent = folder;
@@ -256,6 +261,13 @@ class Folder {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#handle.close();
   }
+}
+
+/** Paths come from the project's tree or from `list`; any other is a bug. */
+function assertInside(path: string): void {
+  const names = path.split('/');
+  const isOdd = names.length > MOST_FOLDERS || names.some((name) => name === '' || name === '.' || name === '..');
+  if (isOdd) throw new Error('This is no path of a workspace');
 }
 
 const newName = (id: string): string => `${id}.new`;

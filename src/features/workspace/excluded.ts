@@ -33,5 +33,9 @@ const FOLDERS = new Set([
   '.tox',
 ]);
 
-/** Whether a path, of a file or a folder, is left out: one of its parts is such a name. */
-export const isExcluded = (path: string): boolean => path.split('/').some((part) => FOLDERS.has(part));
+/** Whether a path is left out: it lies in such a folder, or is one and ends with a slash. */
+export const isExcluded = (path: string): boolean =>
+  path
+    .split('/')
+    .slice(0, -1)
+    .some((part) => FOLDERS.has(part));

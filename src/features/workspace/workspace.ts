@@ -343,6 +343,8 @@ export class Workspace {
 
   /** Gives a file the path on the disk that it has in the project. */
   async #follow(record: BaseRecord, path: string): Promise<BaseRecord> {
+    // Another file's row has the path, even if the disk has nothing there: two rows of one path would mix their files.
+    if (this.#byPath.has(path)) await this.#clear(path, record.fileId);
     const { record: first, taken } = await this.#placing.moveDisk(record, path);
     if (!taken) return first;
     await this.#clear(path, record.fileId);
