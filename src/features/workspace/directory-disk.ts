@@ -35,6 +35,16 @@ class DirectoryDisk implements WorkspaceDisk {
   }
 
   async read(path: string): Promise<DiskEntry> {
+    try {
+      return await this.#read(path);
+    } catch (error) {
+      // Somebody has closed a folder on the way: what is in it is not gone.
+      if (isErrno(error, 'EACCES')) return { kind: 'skipped', reason: 'unreadable' };
+      throw error;
+    }
+  }
+
+  #read(path: string): Promise<DiskEntry> {
     return this.#reading(path, async (file, { size }) => {
       const hash = createHash('sha256');
       const chunks: Uint8Array[] = [];
@@ -186,10 +196,15 @@ class DirectoryDisk implements WorkspaceDisk {
   }
 
   async #namesIn(path: string): Promise<{ name: string; isFolder: boolean }[]> {
-    await using folder = await this.#tryOpenFolder(path);
-    if (!folder) return [];
-    const entries = await readdir(folder.at(''), { withFileTypes: true });
-    return entries.map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }));
+    try {
+      await using folder = await this.#tryOpenFolder(path);
+      if (!folder) return [];
+      const entries = await readdir(folder.at(''), { withFileTypes: true });
+      return entries.map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }));
+    } catch (error) {
+      if (isErrno(error, 'EACCES', 'ENOENT')) return [];
+      throw error;
+    }
   }
 
   /** The folder that a path lies in; undefined where there is none, or it is reached by a link. */
@@ -207,7 +222,7 @@ class DirectoryDisk implements WorkspaceDisk {
     try {
       return await this.#openFolder(path, false);
     } catch (error) {
-      if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES')) return undefined;
+      if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return undefined;
       throw error;
     }
   }

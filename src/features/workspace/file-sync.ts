@@ -58,20 +58,10 @@ export class FileSync {
   /** Does to its end what was under way when the row was stored, as far as it is about the content. */
   async finish(record: BaseRecord): Promise<BaseRecord> {
     const { store, texts } = this.#deps;
-    switch (record.step.kind) {
-      case 'merging':
-        await texts.catchUp(record);
-        return store.save({ ...record, step: AGREED });
-      case 'flushing':
-        if (record.kind === 'text') await texts.catchUp(record);
-        return this.#swap(record);
-      case 'agreed':
-      case 'creating':
-      case 'removingLive':
-      case 'removingDisk':
-      case 'moving':
-        return record;
-    }
+    const { kind } = record.step;
+    if (kind !== 'merging' && kind !== 'flushing') return record;
+    if (record.kind === 'text') await texts.catchUp(record);
+    return kind === 'merging' ? store.save({ ...record, step: AGREED }) : this.#swap(record);
   }
 
   hasNews(record: BaseRecord): Promise<boolean> {

@@ -29,11 +29,7 @@ export interface ShadowEdit {
  * Splices of the state's text, made under `client`, or under a new id. An id may be used again only on a state that has
  * everything that was ever made under it.
  */
-export function editState(
-  state: Uint8Array,
-  splices: readonly TextSplice[],
-  client: number | undefined,
-): ShadowEdit {
+export function editState(state: Uint8Array, splices: readonly TextSplice[], client: number | undefined): ShadowEdit {
   return withDoc(state, (doc) => {
     const before = Y.encodeStateVector(doc);
     const known = Y.decodeStateVector(before);

@@ -38,8 +38,7 @@ export class TextSync {
     if (splices.length === 0) return store.save(agreed);
     const { state, update, client } = editState(record.state, splices, record.client);
     if (!(await this.#hasRoom(record.fileId, update, found.text))) return undefined;
-    const step: Step =
-      record.step.kind === 'flushing' ? { ...record.step, hasMerged: true } : { kind: 'merging' };
+    const step: Step = record.step.kind === 'flushing' ? { ...record.step, hasMerged: true } : { kind: 'merging' };
     const stored = await store.save({ ...agreed, state, client, step });
     await live.merge(record.fileId, update);
     return step.kind === 'merging' ? store.save({ ...stored, step: AGREED }) : stored;

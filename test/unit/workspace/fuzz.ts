@@ -62,7 +62,7 @@ class Fuzz {
     const world = this.#world;
     const actions = [() => this.#live(), () => this.#disk()];
     if (this.#chance(3)) actions.reverse();
-    for (const act of actions) if (this.#chance(4) === false) act();
+    for (const act of actions) if (!this.#chance(4)) act();
     // The rest comes while it is at work.
     const settled = this.#chance(2) ? world.settle() : undefined;
     for (let n = this.#random(3); n > 0; n--) {
@@ -247,7 +247,9 @@ class Fuzz {
 
 /** Not between the halves of a pair, nor of a line end. */
 const wholeAt = (text: string, index: number): number =>
-  /^(?:[\uDC00-\uDFFF]|\n)/.test(text.slice(index)) && /[\uD800-\uDBFF\r]$/.test(text.slice(0, index)) ? index - 1 : index;
+  /^(?:[\uDC00-\uDFFF]|\n)/.test(text.slice(index)) && /[\uD800-\uDBFF\r]$/.test(text.slice(0, index))
+    ? index - 1
+    : index;
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const [first, last] = [Number(process.argv[2] ?? 1), Number(process.argv[3] ?? 100)];

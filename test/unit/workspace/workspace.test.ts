@@ -20,7 +20,12 @@ test('what is in the project comes to the disk, and what is on the disk into the
   world.project.add('src/deep/a.ts', 'let a;\n');
   await writeFile(world.path('b.md'), '# b\n');
   await world.restart();
-  expect(await world.files()).toEqual(new Map([['b.md', '# b\n'], ['src/deep/a.ts', 'let a;\n']]));
+  expect(await world.files()).toEqual(
+    new Map([
+      ['b.md', '# b\n'],
+      ['src/deep/a.ts', 'let a;\n'],
+    ]),
+  );
   expect(world.project.textAt('b.md')).toBe('# b\n');
   expect(world.failures).toEqual([]);
 });
@@ -46,6 +51,32 @@ test('a notice that tells nothing new writes nothing', async () => {
     await world.settle({ late: true });
   }
   expect(world.fuse.names).toEqual([]);
+});
+
+test('what nobody told of is found by looking at everything', async () => {
+  const { world, path } = await openWithFile();
+  await using _ = world;
+  await writeFile(path, 'other\n');
+  await writeFile(world.path('new.ts'), 'new\n');
+  world.workspace.rescan();
+  await world.workspace.idle();
+  expect(world.project.textAt('src/a.ts')).toBe('other\n');
+  expect(world.project.textAt('new.ts')).toBe('new\n');
+});
+
+test('what failed is done when it is told of again, and just once', async () => {
+  const { world, fileId, path } = await openWithFile();
+  await using _ = world;
+  const merge = world.project.merge.bind(world.project);
+  world.project.merge = () => Promise.reject(new Error('out of reach'));
+  await appendFile(path, 'four\n');
+  await world.settle();
+  expect(String(world.failures[0])).toContain('out of reach');
+  expect(world.project.text(fileId)).toBe('one\ntwo\nthree\n');
+  world.project.merge = merge;
+  world.workspace.liveChanged(fileId);
+  await world.workspace.idle();
+  expect(world.project.text(fileId)).toBe('one\ntwo\nthree\nfour\n');
 });
 
 test('what a program writes while its file is being replaced is not lost', async () => {
@@ -174,7 +205,12 @@ test('files that exchange their names in the project do so on the disk', async (
   await world.project.move(b, 'a.txt');
   await world.project.move(a, 'b.txt');
   await world.settle({ late: true });
-  expect(await world.files()).toEqual(new Map([['a.txt', 'B'], ['b.txt', 'A']]));
+  expect(await world.files()).toEqual(
+    new Map([
+      ['a.txt', 'B'],
+      ['b.txt', 'A'],
+    ]),
+  );
   expect([world.project.textAt('a.txt'), world.project.textAt('b.txt')]).toEqual(['B', 'A']);
   expect(world.project.files.size).toBe(2);
 });
@@ -257,10 +293,7 @@ test('what tools make is left out on both sides', async () => {
   await world.restart();
   world.workspace.diskChanged('.git/HEAD');
   await world.workspace.idle();
-  expect([...world.project.files.values()].map(({ path }) => path)).toEqual([
-    'node_modules/x/index.js',
-    'distance.ts',
-  ]);
+  expect([...world.project.files.values()].map(({ path }) => path)).toEqual(['node_modules/x/index.js', 'distance.ts']);
   await expect(stat(world.path('node_modules'))).rejects.toThrow('ENOENT');
 });
 
@@ -277,7 +310,13 @@ test('links are left alone, and nothing is written behind them', async () => {
   world.project.edit(fileId, (text) => text.insert(0, 'zero\n'));
   await world.settle({ late: true });
   expect(await elsewhere.files()).toEqual(new Map([['secret', 'secret']]));
-  expect(world.leftOut).toEqual(new Map([['link', 'link'], ['src/a.ts', 'link'], ['folder', 'link']]));
+  expect(world.leftOut).toEqual(
+    new Map([
+      ['link', 'link'],
+      ['src/a.ts', 'link'],
+      ['folder', 'link'],
+    ]),
+  );
   expect(world.project.text(fileId)).toBe('zero\none\ntwo\nthree\n');
   expect(world.project.at('link')).toBeUndefined();
 });

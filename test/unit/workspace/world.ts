@@ -90,7 +90,13 @@ class MemoryStore implements BaseStore {
   readonly rows = new Map<string, BaseRecord>();
 
   async heads(): Promise<BaseHead[]> {
-    return [...this.rows.values()].map(({ fileId, path, kind, hash, step }) => ({ fileId, path, kind, hash, step: step.kind }));
+    return [...this.rows.values()].map(({ fileId, path, kind, hash, step }) => ({
+      fileId,
+      path,
+      kind,
+      hash,
+      step: step.kind,
+    }));
   }
 
   async load(fileId: string): Promise<BaseRecord | undefined> {
@@ -251,7 +257,7 @@ export interface World extends AsyncDisposable {
   settle(options?: { late?: boolean }): Promise<void>;
   /** The time for new names is over. */
   passTime(): void;
-  path(path: string): string;
+  readonly path: (path: string) => string;
   /** What is synchronised: paths and bytes. */
   files(): Promise<Map<string, string>>;
 }
@@ -323,7 +329,8 @@ export async function openWorld(): Promise<World> {
         await workspace.idle();
       };
       await look();
-      while (late && waits.size > 0 && !fuse.isBurnt) {
+      if (!late) return;
+      while (waits.size > 0 && !fuse.isBurnt) {
         world.passTime();
         await workspace.idle();
         await look();
