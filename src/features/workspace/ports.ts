@@ -49,7 +49,10 @@ export interface WorkspaceDisk {
 /** Live documents. A state is one Yjs update (version 1) of everything in them that is durable. */
 export interface LiveTexts {
   state(fileId: string): Promise<Uint8Array>;
-  /** Adds an update. Resolves when it is durable. Repeatable. */
+  /**
+   * Adds an update. Resolves when it is durable. Repeatable. For one file always in the name of the same user: the
+   * client ids in it are used again, and belong to whoever used them first.
+   */
   merge(fileId: string, update: Uint8Array): Promise<void>;
 }
 
@@ -66,7 +69,8 @@ export type FileKind = 'text' | 'blob';
 export interface ProjectFiles {
   list(): Promise<ProjectFile[]>;
   /**
-   * A text file with the given id, whose document begins with the state. False where the tree cannot have it: another
+   * A text file with the given id, whose document begins with the state (which `create` of documents makes of its text
+   * and the id). False where the tree cannot have it: another
    * file is at the path, the path is no good, there is no space.
    */
   createText(file: { fileId: string; path: string }, state: Uint8Array): Promise<boolean>;
