@@ -70,8 +70,8 @@ export interface ProjectFiles {
   list(): Promise<ProjectFile[]>;
   /**
    * A text file with the given id, whose document begins with the state (which `create` of documents makes of its text
-   * and the id). False where the tree cannot have it: another
-   * file is at the path, the path is no good, there is no space.
+   * and the id). False where the tree cannot have it: another file is at the path, the path is no good, there is no
+   * space.
    */
   createText(file: { fileId: string; path: string }, state: Uint8Array): Promise<boolean>;
   /** A blob without content; it follows by `Blobs.put`. */
