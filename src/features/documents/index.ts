@@ -26,6 +26,12 @@ import type { OpenPeer } from './yjs-peer.ts';
 import { createYjs, type Yjs, type YjsDoors } from './yjs.ts';
 
 export type { FileAccess } from './documents.ts';
+/** What the text of a document is made of, for those who keep copies of it. */
+export { CONTENT } from './check-update.ts';
+export { seedUpdate } from './seed.ts';
+export { EMPTY_UPDATE } from './stored-document.ts';
+export type { TextDiffer } from './text-differ.ts';
+export { isWellFormed, splice, type TextSplice } from './text-splice.ts';
 
 /** What other features need of documents. */
 export interface DocumentPort {

@@ -2,7 +2,7 @@
  * What is stored of one file: what both sides last agreed on, and what is under way. A row is stored before what it
  * announces is done, and each step may be repeated: after a crash the row says how to go on.
  */
-import { EMPTY_UPDATE } from '../documents/stored-document.ts';
+import { EMPTY_UPDATE } from '../documents/index.ts';
 import type { FileKind } from './ports.ts';
 
 /** How lines end on the disk. In documents they end with a line feed. */

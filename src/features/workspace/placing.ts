@@ -1,6 +1,6 @@
 /** Files come, go and move, on the one side as on the other. As with contents, the row says first what is to be done. */
 import { posix } from 'node:path';
-import { seedUpdate } from '../documents/seed.ts';
+import { seedUpdate } from '../documents/index.ts';
 import { AGREED, NO_STATE, type BaseRecord, type BaseStore, type Step } from './base-record.ts';
 import { decodeText } from './disk-text.ts';
 import type { DiskFile, ProjectFile, ProjectFiles, WorkspaceDisk } from './ports.ts';

@@ -1,7 +1,6 @@
 /** States of documents as bytes: what text they have, and what a change of the disk makes of them. */
 import * as Y from 'yjs';
-import { CONTENT } from '../documents/check-update.ts';
-import { splice, type TextSplice } from '../documents/text-splice.ts';
+import { CONTENT, splice, type TextSplice } from '../documents/index.ts';
 
 /** Runs with a Y.Doc of the state, which is gone afterwards. */
 function withDoc<T>(state: Uint8Array, run: (doc: Y.Doc) => T): T {

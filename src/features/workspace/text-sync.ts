@@ -3,8 +3,7 @@
  * it says; so each method may end at any point and be called again with the row that is stored.
  */
 import { LIMITS } from '../../protocol/index.ts';
-import type { TextDiffer } from '../documents/text-differ.ts';
-import { isWellFormed } from '../documents/text-splice.ts';
+import { isWellFormed, type TextDiffer } from '../documents/index.ts';
 import { AGREED, type BaseRecord, type BaseStore, type Step } from './base-record.ts';
 import { decodeText, encodeText, hashOf } from './disk-text.ts';
 import type { DiskFile, LiveTexts, WorkspaceDisk } from './ports.ts';
