@@ -5,7 +5,7 @@ import { hasPackage } from './test/support/parts.ts';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // Installing and building the starters takes minutes and a package registry: `npm run test:starters`.
+    // Installing, building and serving the starters takes a minute and a package registry: `npm run test:starters`.
     exclude: [
       ...configDefaults.exclude,
       ...(process.env['STARTERS'] ? [] : ['test/starters/**']),

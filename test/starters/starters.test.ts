@@ -101,12 +101,13 @@ describe.runIf(hasRegistry())('a project from a template', { timeout: TIMEOUT },
       () => undefined,
     );
 
-  /** Both servers give the page to another host, and the script that it loads. */
-  async function isServed(directory: string, title: string): Promise<void> {
+  /** Both servers give the page to another host, and the script that it loads, if it has one. */
+  async function isServed(directory: string, title: string, { hasScript = true } = {}): Promise<void> {
     for (const script of ['dev', 'start']) {
       const { page, port } = await serve(directory, script);
       expect(page).toContain(`<title>${title}</title>`);
       const source = /<script[^>]* src="([^"]+)"/.exec(page)?.[1];
+      expect(source !== undefined).toBe(hasScript);
       expect((await get(port, source ?? '/')).resume().statusCode).toBe(200);
       await stop();
     }
@@ -130,10 +131,17 @@ describe.runIf(hasRegistry())('a project from a template', { timeout: TIMEOUT },
     await isServed(directory, title);
   });
 
+  test('nextjs is built into a page with its script, and served', async () => {
+    const directory = await install('nextjs');
+    await npm(directory, 'run', 'build');
+    expect((await stat(join(directory, '.next/BUILD_ID'))).size).toBeGreaterThan(0);
+    await isServed(directory, 'Next.js app');
+  });
+
   test('node is checked and served', async () => {
     const directory = await install('node');
     await npm(directory, 'run', 'build');
     expect(await readdir(directory)).toContain('package.json');
-    await isServed(directory, 'Node app');
+    await isServed(directory, 'Node app', { hasScript: false });
   });
 });
