@@ -119,7 +119,9 @@ test('[AU-5] what is under way when a session ends is answered, and nothing new 
   const grace = await server.person('Grace');
   const socket = await server.socket(grace, { reconnection: false });
   const gone = once(socket as never, 'disconnect');
-  const late = new Promise((resolve) => socket.once('session:closed', () => socket.emit('user:get-me', {}, resolve)));
+  const late = new Promise((resolve) =>
+    socket.once('session:closed', () => socket.emit('user:get', { userId: grace.id }, resolve)),
+  );
   const ended = socket.emitWithAck('user:delete-account', { password: grace.password });
   expect(await ended).toEqual({ ok: true, data: {} });
   expect(await Promise.race([late, gone])).not.toMatchObject({ ok: true });

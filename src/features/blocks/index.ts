@@ -47,9 +47,6 @@ export interface BlocksDeps {
 const BlockChanged = z.object({ type: z.literal('block:changed'), userId: Id, otherId: Id, blocked: z.boolean() });
 type BlockChanged = z.output<typeof BlockChanged>;
 
-/** Rows of one read of missed blocks. */
-const MISSED_PAGE = 500;
-
 export function createBlocks(deps: BlocksDeps): BlocksFeature {
   const { connection, users, bus, log, now, clock } = deps;
   const model = createBlockModel(connection);
@@ -89,22 +86,9 @@ export function createBlocks(deps: BlocksDeps): BlocksFeature {
   });
 
   async function applyMissed(since: Date): Promise<void> {
-    for (let skip = 0, more = true; more; skip += MISSED_PAGE) {
-      const rows = await collection
-        .find<BlockRecord>({ createdAt: { $gte: since } })
-        .sort({ createdAt: 1 })
-        .skip(skip)
-        .limit(MISSED_PAGE)
-        .toArray();
-      for (const { userId, blockedId } of rows) {
-        apply({
-          type: 'block:changed',
-          userId: userId.toHexString(),
-          otherId: blockedId.toHexString(),
-          blocked: true,
-        });
-      }
-      more = rows.length === MISSED_PAGE;
+    // One cursor: pages by number would leave out a row whenever an earlier one is removed in between.
+    for await (const { userId, blockedId } of collection.find<BlockRecord>({ createdAt: { $gte: since } })) {
+      apply({ type: 'block:changed', userId: userId.toHexString(), otherId: blockedId.toHexString(), blocked: true });
     }
   }
 
