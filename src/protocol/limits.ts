@@ -309,6 +309,8 @@ export const LIMITS = {
   shutdownMs: 30_000,
   /** A sandbox that does not run by then cannot be started: an image that is built first takes minutes. */
   sandboxStartMs: 60_000,
+  /** Processes and threads of a project's sandbox. */
+  sandboxProcesses: 256,
   /** A snippet, and what it reads: longer programs are files of a project. */
   runCodeBytes: 50 * KIB,
   runStdinBytes: 64 * KIB,

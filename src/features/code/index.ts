@@ -25,7 +25,7 @@ export interface CodeDeps {
     /** The node that has the project's sandbox, once it runs. */
     nodeOf: (projectId: string) => Promise<string>;
     /** The project's sandbox on this node, which counts as used while `done` has not been called. */
-    here: (projectId: string) => { sandbox: Sandbox; done: () => void } | undefined;
+    here: (projectId: string) => Promise<{ sandbox: Sandbox; done: () => void } | undefined>;
     takeRun: (projectId: string | undefined, ownerId: string) => Promise<Sandbox>;
     endRun: (sandbox: Sandbox) => Promise<void>;
   };
@@ -63,7 +63,11 @@ export function createCode(deps: CodeDeps): CodeFeature {
     }
   }
 
-  async function* filesFor(wanted: { path: string; code: string | undefined; projectId: string | undefined }) {
+  async function* filesFor(wanted: {
+    path: string;
+    code: string | undefined;
+    projectId: string | undefined;
+  }): AsyncGenerator<RunFile> {
     const { path, code, projectId } = wanted;
     let isThere = code !== undefined;
     if (projectId !== undefined) {
@@ -73,11 +77,13 @@ export function createCode(deps: CodeDeps): CodeFeature {
       }
     }
     if (!isThere) throw new Fault('not_found', 'There is no such file');
-    if (code !== undefined) yield { path, content: Buffer.from(code) };
+    if (code === undefined) return;
+    const bytes = Buffer.from(code);
+    yield { path, sizeBytes: bytes.length, open: async () => bytesOf(bytes) };
   }
 
   async function exec({ runId, projectId, command, timeoutMs }: ExecRequest): Promise<void> {
-    const used = sandboxes.here(projectId);
+    const used = await sandboxes.here(projectId);
     if (!used) throw new Fault('unavailable', 'The sandbox has been stopped', { retryAfterMs: 1_000 });
     const { sandbox, done } = used;
     const begin = async (): Promise<Launched> => {
@@ -129,4 +135,8 @@ export function createCode(deps: CodeDeps): CodeFeature {
       await runs.close();
     },
   };
+}
+
+async function* bytesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }

@@ -1,5 +1,6 @@
 /** Gets a program going in a sandbox: its files there, itself started, and whether it ran out of memory. */
 import { once } from 'node:events';
+import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { pack } from 'tar-stream';
 import { Fault, LIMITS } from '../../protocol/index.ts';
@@ -9,7 +10,9 @@ import type { Sandbox } from '../../sandbox/driver.ts';
 /** A file of a project, as the run's copy gets it. */
 export interface RunFile {
   path: string;
-  content: Uint8Array;
+  sizeBytes: number;
+  /** Undefined if it is gone meanwhile. */
+  open: () => Promise<AsyncIterable<Uint8Array> | undefined>;
 }
 
 /** Starts a program as the sandbox's user, in its working directory. */
@@ -29,12 +32,17 @@ export async function putFiles(sandbox: Sandbox, files: AsyncIterable<RunFile>):
   sending.catch(() => {});
   try {
     let sizeBytes = 0;
-    for await (const { path, content } of files) {
-      sizeBytes += content.byteLength;
+    for await (const file of files) {
+      sizeBytes += file.sizeBytes;
       if (sizeBytes > LIMITS.runFilesBytes) throw new Fault('too_large', 'The project is too large for a run');
-      const header = { name: path, size: content.byteLength };
+      const body = await file.open();
+      if (!body) continue;
+      // As it is now, which need not be as long as it was listed.
+      const content = await buffer(body);
       await new Promise<void>((resolve, reject) => {
-        archive.entry(header, Buffer.from(content), (error) => (error ? reject(error) : resolve()));
+        archive.entry({ name: file.path, size: content.length }, content, (error) =>
+          error ? reject(error) : resolve(),
+        );
       });
     }
     archive.finalize();

@@ -21,6 +21,8 @@ export interface RunningSandbox {
   touch(): void;
   /** Resolves when it is not paused (any more). Counts as use. */
   awake(): Promise<void>;
+  /** Counts as use until the returned function is called. */
+  hold(): () => void;
 }
 
 export interface ProjectSandboxDeps {
@@ -45,6 +47,7 @@ export class ProjectSandbox<P extends Record<string, SandboxPart>> implements Ru
   #parts: P | undefined;
   #usedAtMs: number;
   #isPaused = false;
+  #holders = 0;
   /** Pausing and going on, one after the other. */
   #change: Promise<void> = Promise.resolve();
   /** How far its terminals had written when that was looked at last. */
@@ -83,9 +86,20 @@ export class ProjectSandbox<P extends Record<string, SandboxPart>> implements Ru
     if (this.#isPaused) await this.#changeTo(false);
   }
 
+  hold(): () => void {
+    let isHeld = true;
+    this.#holders++;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#holders--;
+      this.touch();
+    };
+  }
+
   /** How long nobody has used it; programs that write to their terminals use it. */
   async idleMs(): Promise<number> {
-    if (Object.values(this.parts).some((part) => part.isBusy?.())) this.touch();
+    if (this.#holders > 0 || Object.values(this.parts).some((part) => part.isBusy?.())) this.touch();
     else if (!this.#isPaused && this.sandbox.link.isConnected) {
       const written = await this.sandbox.link.written();
       if (written !== this.#written) this.touch();
