@@ -4,8 +4,9 @@
  */
 import type { Log } from '../observability/log.ts';
 import { Fault, withResolvers } from '../protocol/index.ts';
+import type { Duplex } from 'node:stream';
 import { AgentAttachment, type AttachmentEvents } from './agent-attachment.ts';
-import { AgentConnection } from './agent-connection.ts';
+import { AgentConnection, type Hearer } from './agent-connection.ts';
 import {
   AGENT_LIMITS,
   openShape,
@@ -21,14 +22,17 @@ import {
   type Size,
 } from './agent-protocol/index.ts';
 import { listenForAgent, type AgentSocket } from './agent-socket.ts';
+import type { AgentStreams } from './agent-streams.ts';
 import { AgentTerminal } from './agent-terminal.ts';
+import { BulkLink } from './bulk-link.ts';
+import { orAborted, valid } from './requests.ts';
 
-/** Connections that have not said hello: an agent needs one. */
+/** Connections that have not said hello: an agent needs two. */
 const STRANGERS = 4;
 
 export interface AgentLinkOptions {
-  /** The sandbox's own; made if it is not there. */
-  directory: string;
+  /** Of the sandbox's own socket; made if it is not there. Left out: connections come by `take` alone. */
+  directory?: string;
   /** Known to this sandbox's agent only. */
   secret: string;
   /** Of the lease under which this server has the sandbox. */
@@ -71,7 +75,7 @@ export interface AttachOptions {
   creditBytes: number;
 }
 
-/** Listens for the sandbox's agent. */
+/** The link to a sandbox's agent; with a directory it listens there. */
 export async function createAgentLink(options: AgentLinkOptions): Promise<AgentLink> {
   const link = new AgentLink(options);
   await link.listen();
@@ -79,7 +83,10 @@ export async function createAgentLink(options: AgentLinkOptions): Promise<AgentL
 }
 
 export class AgentLink {
+  /** What goes over the second connection. */
+  readonly streams: AgentStreams;
   readonly #options: AgentLinkOptions;
+  readonly #bulk = new BulkLink();
   readonly #terminals = new Map<number, AgentTerminal>();
   readonly #attachments = new Map<number, AgentAttachment>();
   readonly #killings = new Map<number, { resolve: (processes: number) => void; reject: (error: Fault) => void }>();
@@ -95,28 +102,33 @@ export class AgentLink {
 
   constructor(options: AgentLinkOptions) {
     this.#options = options;
+    this.streams = this.#bulk;
     this.#isNumbered.promise.catch(() => {});
   }
 
   /** Called by `createAgentLink`. */
   async listen(): Promise<void> {
-    const { directory, secret, fence, log } = this.#options;
-    this.#socket = await listenForAgent(directory, (socket) => {
-      if (this.#isClosed || this.#strangers.size >= STRANGERS) {
-        socket.destroy();
-        return;
-      }
-      const connection = new AgentConnection({
-        socket,
-        secret,
-        fence,
-        log,
-        onHello: (connection, hello) => this.#onHello(connection, hello),
-        onMessage: (message) => this.#onMessage(message),
-        onEnded: (connection, code, reason) => this.#onEnded(connection, code, reason),
-      });
-      this.#strangers.add(connection);
+    const { directory } = this.#options;
+    if (directory !== undefined) this.#socket = await listenForAgent(directory, (socket) => this.take(socket));
+  }
+
+  /** A connection of the sandbox's agent: from its socket, or its stdin and stdout where it cannot reach one. */
+  take(stream: Duplex): void {
+    if (this.#isClosed || this.#strangers.size >= STRANGERS) {
+      stream.on('error', () => {});
+      stream.destroy();
+      return;
+    }
+    const { secret, fence, log } = this.#options;
+    const connection = new AgentConnection({
+      stream,
+      secret,
+      fence,
+      log,
+      onHello: (connection, hello) => this.#onHello(connection, hello),
+      onEnded: (connection, code, reason) => this.#onEnded(connection, code, reason),
     });
+    this.#strangers.add(connection);
   }
 
   get isConnected(): boolean {
@@ -200,6 +212,7 @@ export class AgentLink {
     for (const connection of [...this.#strangers, ...(this.#connection ? [this.#connection] : [])]) {
       connection.end('stopping', 'The server stops');
     }
+    this.#bulk.stop();
     this.#isNumbered.reject(gone);
     for (const terminal of this.#terminals.values()) terminal.fail(gone);
     for (const { reject } of this.#killings.values()) reject(gone);
@@ -219,8 +232,17 @@ export class AgentLink {
     return terminal;
   }
 
-  #onHello(connection: AgentConnection, hello: Hello): void {
+  #onHello(connection: AgentConnection, hello: Hello): Hearer {
     this.#strangers.delete(connection);
+    if (hello.role === 'bulk') {
+      if (hello.terminals.length > 0) throw new ProtocolError('message', 'Terminals on the bulk link');
+      return this.#bulk.serve(connection);
+    }
+    this.#resume(connection, hello);
+    return (message) => this.#onMessage(message);
+  }
+
+  #resume(connection: AgentConnection, hello: Hello): void {
     const { terminals } = hello;
     const ids = new Set(terminals.map(({ id }) => id));
     const numbers = new Set(terminals.map(({ number }) => number));
@@ -270,6 +292,7 @@ export class AgentLink {
     const { log, events } = this.#options;
     if (code !== undefined && code !== 'stopping') log.warn('The link to an agent was ended', { code, reason });
     this.#strangers.delete(connection);
+    this.#bulk.onEnded(connection);
     if (this.#connection === connection) {
       this.#connection = undefined;
       events?.onDisconnected?.(code);
@@ -278,6 +301,7 @@ export class AgentLink {
   }
 
   #onMessage(message: Exclude<AgentMessage, { type: 'hello' }>): void {
+    if ('stream' in message) throw new ProtocolError('message', `The terminal link has no ${message.type}`);
     if (this.#snapshotOf !== undefined) {
       if (message.type !== 'snapshot' || message.attachment !== this.#snapshotOf) {
         throw new ProtocolError('message', 'Something amid a snapshot');
@@ -341,27 +365,5 @@ export class AgentLink {
     const attachment = this.#attachments.get(number);
     if (!attachment) throw new ProtocolError('message', 'An attachment that does not exist');
     return attachment;
-  }
-}
-
-/** What the agent would end the link for is not sent. */
-function valid(read: () => unknown): void {
-  try {
-    read();
-  } catch (error) {
-    throw error instanceof ProtocolError ? new Fault('invalid', error.message) : error;
-  }
-}
-
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  signal.throwIfAborted();
-  const { promise: aborted, reject } = withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', onAbort);
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }

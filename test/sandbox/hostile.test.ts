@@ -19,14 +19,13 @@ test('[AG-3] the socket is for the agent alone: its directory 0710, itself 0660'
   expect((await stat(stage.socketPath)).mode & 0o777).toBe(0o660);
 });
 
-test('[AG-3] a hello with the wrong secret, version, role or fence is refused with its code', async () => {
+test('[AG-3] a hello with the wrong secret, version or fence is refused with its code', async () => {
   await using stage = await createStage();
   let superseded = 0;
   const link = await stage.link({ fence: 5, events: { onSuperseded: () => superseded++ } });
   const refusals: [Partial<Hello>, string][] = [
     [{ secret: 'a guess' }, 'secret'],
     [{ version: 2 }, 'version'],
-    [{ role: 'bulk' }, 'role'],
     [{ fence: 6 }, 'superseded'],
     // Nobody learns by the fence whether the secret is right.
     [{ fence: 6, secret: 'a guess' }, 'secret'],
