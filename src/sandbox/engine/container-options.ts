@@ -37,6 +37,7 @@ export const LABELS = {
   sandbox: 'atelier.sandbox',
   kind: 'atelier.kind',
   uid: 'atelier.uid',
+  volume: 'atelier.volume',
 } as const;
 
 /** Decided once, where the server is put together. */
@@ -115,6 +116,7 @@ export function containerOptions(
       [LABELS.sandbox]: id,
       [LABELS.kind]: kind,
       [LABELS.uid]: String(uid),
+      ...(volume === undefined ? {} : { [LABELS.volume]: volume }),
     },
     NetworkDisabled: true,
     HostConfig: {

@@ -1,7 +1,6 @@
 /** The containers of this deployment's sandboxes on one engine. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
-import { Fault } from '../../protocol/index.ts';
 import type { EndReason, FoundSandbox, SandboxKind } from '../driver.ts';
 import {
   containerOptions,
@@ -21,6 +20,7 @@ export interface FoundContainer extends FoundSandbox {
   /** What the engine calls it. */
   containerId: string;
   uid: number;
+  volume: string | undefined;
 }
 
 export class Containers {
@@ -52,17 +52,15 @@ export class Containers {
 
   /** Rejects with `unavailable`. */
   async start(containerId: string): Promise<void> {
-    await this.#docker
-      .getContainer(containerId)
-      .start()
-      .catch((error: unknown) => {
-        throw unavailable('The sandbox could not be started', error);
-      });
+    await this.#docker.getContainer(containerId).start().catch(refused('The sandbox could not be started'));
   }
 
   /** Stops the clock for all that runs in it. */
   async pause(containerId: string): Promise<void> {
-    await this.#docker.getContainer(containerId).pause().catch(unless(409, 'The sandbox could not be paused'));
+    await this.#docker
+      .getContainer(containerId)
+      .pause()
+      .catch(unless([409], 'The sandbox could not be paused'));
   }
 
   async unpause(containerId: string): Promise<void> {
@@ -85,32 +83,28 @@ export class Containers {
   async list(sandboxId?: string): Promise<FoundContainer[]> {
     const label = [`${LABELS.instance}=${this.#setting.instanceId}`];
     if (sandboxId !== undefined) label.push(`${LABELS.sandbox}=${sandboxId}`);
-    const containers = await this.#docker
-      .listContainers({ all: true, filters: JSON.stringify({ label }) })
-      .catch((error: unknown) => {
-        throw unavailable('The engine could not be asked for sandboxes', error);
-      });
+    const containers = await this.#all(label);
     return containers.map(({ Id, Labels, State }) => ({
       containerId: Id,
       id: Labels[LABELS.sandbox] ?? '',
       kind: (Labels[LABELS.kind] ?? 'project') as SandboxKind,
       uid: Number(Labels[LABELS.uid]),
+      volume: Labels[LABELS.volume],
       state: State === 'running' || State === 'paused' ? State : 'ended',
     }));
   }
 
   /** The users of all sandboxes that there are on the engine, of other deployments too. */
   async usersTaken(): Promise<Set<number>> {
-    const containers = await this.#docker.listContainers({
-      all: true,
-      filters: JSON.stringify({ label: [LABELS.uid] }),
-    });
+    const containers = await this.#all([LABELS.uid]);
     return new Set(containers.map(({ Labels }) => Number(Labels[LABELS.uid])));
   }
 
   /** How it ended; undefined while it runs. */
   async exit(containerId: string): Promise<{ code: number; reason: EndReason } | undefined> {
-    const container = await found(this.#docker.getContainer(containerId).inspect());
+    const container = await found(this.#docker.getContainer(containerId).inspect()).catch(
+      refused('The engine could not be asked for the sandbox'),
+    );
     if (!container) return { code: 0, reason: 'exited' };
     const { Running, OOMKilled, ExitCode } = container.State;
     if (Running) return undefined;
@@ -132,6 +126,11 @@ export class Containers {
     }
     return undefined;
   }
+
+  #all(label: string[]): Promise<Docker.ContainerInfo[]> {
+    const options = { all: true, filters: JSON.stringify({ label }) };
+    return this.#docker.listContainers(options).catch(refused('The engine could not be asked for sandboxes'));
+  }
 }
 
 /** Which users a sandbox may have, from the one that it had before on. */
@@ -144,12 +143,16 @@ export function* candidateUsers(preferred: number, taken: ReadonlySet<number>): 
   }
 }
 
-/** Rejects with `unavailable` for all but these statuses. */
+const refused =
+  (what: string) =>
+  (error: unknown): never => {
+    throw unavailable(what, error);
+  };
+
+/** Takes these statuses for success. */
 const unless =
-  (statuses: number | readonly number[], what: string) =>
+  (statuses: readonly number[], what: string) =>
   (error: unknown): void => {
     const status = statusOf(error);
-    if (status !== undefined && [statuses].flat().includes(status)) return;
-    if (status === 404) throw new Fault('not_found', 'There is no such sandbox', { cause: error });
-    throw unavailable(what, error);
+    if (status === undefined || !statuses.includes(status)) throw unavailable(what, error);
   };
