@@ -1,5 +1,5 @@
 import { configDefaults, defineConfig } from 'vitest/config';
-import { hasPackage } from './test/support/parts.ts';
+import { hasPackage, hasSandboxImage } from './test/support/parts.ts';
 
 /** Tests run from the TypeScript sources; `--import tsx` lets the worker threads that the code starts load them too. */
 export default defineConfig({
@@ -10,6 +10,7 @@ export default defineConfig({
       ...configDefaults.exclude,
       ...(process.env['STARTERS'] ? [] : ['test/starters/**']),
       ...(hasPackage('node-pty') ? [] : ['test/sandbox/**']),
+      ...((await hasSandboxImage()) ? [] : ['test/docker/**']),
     ],
     pool: 'forks',
     // Tests wait more than they compute: for moments of calm, for expiries, for processes.

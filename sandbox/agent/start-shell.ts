@@ -20,6 +20,8 @@ export class ShellFailed extends Error {
  * bomb, there may be room for one of the two only.
  */
 const PIDS_LEFT = 8;
+/** Where the sandbox's own limit is, with the second and the first version of control groups. */
+const PIDS_FILES = ['/sys/fs/cgroup/pids.', '/sys/fs/cgroup/pids/pids.'];
 
 export function startShell({ argv, env, cwd, columns, rows, owner }: OpenRequest): Shell {
   const [file = '', ...args] = argv;
@@ -41,11 +43,13 @@ export function startShell({ argv, env, cwd, columns, rows, owner }: OpenRequest
 }
 
 function hasRoom(): boolean {
-  try {
-    const [max, current] = ['max', 'current'].map((name) => readFileSync(`/sys/fs/cgroup/pids.${name}`, 'utf8').trim());
-    return max === 'max' || Number(max) - Number(current) >= PIDS_LEFT;
-  } catch {
-    // No limit that could be read, as outside a container.
-    return true;
+  for (const prefix of PIDS_FILES) {
+    try {
+      const [max, current] = ['max', 'current'].map((name) => readFileSync(`${prefix}${name}`, 'utf8').trim());
+      return max === 'max' || Number(max) - Number(current) >= PIDS_LEFT;
+    } catch {
+      // The other version's, or no limit that could be read, as outside a container.
+    }
   }
+  return true;
 }

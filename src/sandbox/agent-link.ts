@@ -135,6 +135,11 @@ export class AgentLink {
     return this.#connection !== undefined;
   }
 
+  /** Resolves once the agent has been there. Rejects as the signal does, and when the link is stopped before. */
+  connected(signal?: AbortSignal): Promise<void> {
+    return orAborted(this.#isNumbered.promise, signal);
+  }
+
   /** The terminals that the agent has, as far as is known; those that have ended stay until they are closed. */
   terminals(): LinkedTerminal[] {
     return [...this.#terminals.values()]

@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
+import { createEngine } from '../../src/sandbox/engine/engine.ts';
+import { imageInputs, imageName } from '../../src/sandbox/image/image-context.ts';
 
 /** Whether the command is there. Throws in CI where it is not. */
 export function hasPart(command: string): boolean {
@@ -19,6 +21,23 @@ export function hasPackage(name: string): boolean {
   } catch (cause) {
     if (process.env['CI']) throw new Error(`CI must have ${name}`, { cause });
     console.warn(`Left out, because ${name} could not be compiled on this machine:`);
+    return false;
+  }
+}
+
+/** Whether there is a Docker engine with the sandbox image. Throws in CI where not. */
+export async function hasSandboxImage(): Promise<boolean> {
+  try {
+    const engine = await createEngine();
+    await engine.version();
+    const name = imageName(await imageInputs());
+    if (await engine.hasImage(name)) return true;
+    throw new Error(`There is no ${name}: npm run sandbox:image`);
+  } catch (cause) {
+    if (process.env['CI']) throw new Error('CI must have a Docker engine and the sandbox image', { cause });
+    console.warn(
+      `Left out, because there is no sandbox image: ${cause instanceof Error ? cause.message : String(cause)}`,
+    );
     return false;
   }
 }

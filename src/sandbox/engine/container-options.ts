@@ -1,0 +1,160 @@
+/** What a sandbox's container is given, and what it is kept from. All of them are alike but for what a request says. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type Docker from 'dockerode';
+import { SOCKET_NAME } from '../agent-socket.ts';
+import type { SandboxKind, SandboxLimits } from '../driver.ts';
+
+/** Users that sandboxes run as, each another one: limits that count by user must not be shared. As in the image. */
+export const USERS = { first: 20_000, count: 512 };
+
+export const WORK_DIR = '/work';
+export const HOME_DIR = '/home/dev';
+const TEMPORARY_DIR = `${HOME_DIR}/.tmp`;
+const SOCKET_DIR = '/run/atelier';
+
+/** What the agent needs: to start shells as another user, give them their terminals and end them. */
+const CAPABILITIES = ['SETUID', 'SETGID', 'SETPCAP', 'CHOWN', 'KILL'];
+
+const MIB = 1024 * 1024;
+/** Small files of programs that insist on /tmp; TMPDIR is where there is room. */
+const TMP = `rw,noexec,nosuid,nodev,mode=1777,size=${64 * MIB},nr_inodes=16384`;
+/** Memory that processes share, as browsers and databases do. */
+const SHM_BYTES = 64 * MIB;
+/** One file; a larger write ends its program. */
+const FILE_BYTES = 1024 * MIB;
+/** Open files of one process: enough to watch a large project. */
+const OPEN_FILES = 16_384;
+/** Files and directories of a volume in memory: what a large node_modules has. */
+const VOLUME_FILES = 400_000;
+/** The machine's own programs are ended after any sandbox when memory runs out. */
+const OOM_SCORE = 500;
+/** Shells are ended before the agent, which tells their readers of it. */
+const SHELL_OOM_SCORE = 1_000;
+
+export const LABELS = {
+  instance: 'atelier.instance',
+  sandbox: 'atelier.sandbox',
+  kind: 'atelier.kind',
+  uid: 'atelier.uid',
+  volume: 'atelier.volume',
+} as const;
+
+/** Decided once, where the server is put together. */
+export interface ContainerSetting {
+  image: string;
+  /** Of this deployment: others may use the same engine. */
+  instanceId: string;
+  /** The same folder for this server and for the engine. */
+  sandboxDir: string;
+}
+
+export interface ContainerRequest {
+  /** The sandbox's. */
+  id: string;
+  kind: SandboxKind;
+  limits: SandboxLimits;
+  /** One of `USERS`. */
+  uid: number;
+  /** What holds /work and the home: a mounted volume of that name, or memory. */
+  volume: string | undefined;
+  /** The agent's secret, and the fence it begins with. */
+  secret: string;
+  fence: number;
+}
+
+/** Where the sandbox's socket is, for this server. */
+export const socketDirectory = (sandboxDir: string, id: string): string => join(sandboxDir, id);
+
+/** Where a volume is mounted while a container is started with it. */
+export const volumeDirectory = (sandboxDir: string, volume: string): string => join(sandboxDir, 'volumes', volume);
+
+/** The name keeps two containers of one engine from having the same user. */
+export const containerName = (uid: number): string => `atelier-sandbox-${uid}`;
+
+/** The command line that runs a program as the sandbox's user, without any privilege. */
+export function asUser(uid: number, argv: readonly string[]): string[] {
+  const killedFirst = ['choom', '-n', String(SHELL_OOM_SCORE), '--'];
+  const ids = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
+  return [...killedFirst, 'setpriv', ...ids, '--bounding-set=-all', '--no-new-privs', '--', ...argv];
+}
+
+/** The allow-list of system calls, as the engine takes it. */
+export async function readSeccompProfile(): Promise<string> {
+  const text = await readFile(new URL('../../../sandbox/seccomp.json', import.meta.url), 'utf8');
+  return JSON.stringify(JSON.parse(text));
+}
+
+export function containerOptions(
+  { image, instanceId, sandboxDir }: ContainerSetting,
+  { id, kind, limits, uid, volume, secret, fence }: ContainerRequest,
+  seccomp: string,
+): Docker.ContainerCreateOptions {
+  const inMemory = volume === undefined;
+  const bind = (source: string, target: string, isReadOnly: boolean): Docker.MountSettings => ({
+    Type: 'bind',
+    Source: source,
+    Target: target,
+    ReadOnly: isReadOnly,
+    BindOptions: { Propagation: 'rprivate' },
+  });
+  const volumeBinds = inMemory
+    ? []
+    : [
+        bind(join(volumeDirectory(sandboxDir, volume), 'work'), WORK_DIR, false),
+        bind(join(volumeDirectory(sandboxDir, volume), 'home'), HOME_DIR, false),
+      ];
+  return {
+    name: containerName(uid),
+    Image: image,
+    User: '0:0',
+    Hostname: 'sandbox',
+    WorkingDir: '/',
+    Env: [`ATELIER_SOCKET=${SOCKET_DIR}/${SOCKET_NAME}`, `ATELIER_SECRET=${secret}`, `ATELIER_FENCE=${fence}`],
+    Labels: {
+      [LABELS.instance]: instanceId,
+      [LABELS.sandbox]: id,
+      [LABELS.kind]: kind,
+      [LABELS.uid]: String(uid),
+      ...(volume === undefined ? {} : { [LABELS.volume]: volume }),
+    },
+    NetworkDisabled: true,
+    HostConfig: {
+      Init: true,
+      NetworkMode: 'none',
+      CapDrop: ['ALL'],
+      CapAdd: CAPABILITIES,
+      SecurityOpt: ['no-new-privileges', `seccomp=${seccomp}`],
+      ReadonlyRootfs: true,
+      Mounts: [bind(socketDirectory(sandboxDir, id), SOCKET_DIR, true), ...volumeBinds] as never,
+      Tmpfs: { '/tmp': TMP, ...(inMemory ? volumesInMemory(limits, uid) : {}) },
+      // This server's, whose socket its agent may use; shells have no groups.
+      GroupAdd: [String(process.getgid?.() ?? 0)],
+      Memory: limits.memoryBytes,
+      MemorySwap: limits.memoryBytes,
+      NanoCpus: Math.round(limits.cpus * 1e9),
+      PidsLimit: limits.processes,
+      ShmSize: SHM_BYTES,
+      Ulimits: [
+        { Name: 'nofile', Soft: OPEN_FILES, Hard: OPEN_FILES },
+        { Name: 'core', Soft: 0, Hard: 0 },
+        { Name: 'fsize', Soft: FILE_BYTES, Hard: FILE_BYTES },
+      ],
+      OomScoreAdj: OOM_SCORE,
+      IpcMode: 'private',
+      LogConfig: { Type: 'none', Config: {} },
+      RestartPolicy: { Name: 'no' },
+    },
+  };
+}
+
+/** Half of the volume for the project, half for the home and what is temporary. */
+function volumesInMemory({ volumeBytes }: SandboxLimits, uid: number): Record<string, string> {
+  const options = (bytes: number, files: number): string =>
+    `rw,exec,nosuid,nodev,mode=0755,uid=${uid},gid=${uid},size=${Math.floor(bytes)},nr_inodes=${files}`;
+  return {
+    [WORK_DIR]: options(volumeBytes / 2, VOLUME_FILES / 2),
+    [HOME_DIR]: options(volumeBytes / 4, VOLUME_FILES / 4),
+    [TEMPORARY_DIR]: options(volumeBytes / 4, VOLUME_FILES / 4),
+  };
+}
