@@ -107,7 +107,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     const inspector = new MediaInspector({ log });
     ends.push(() => inspector.close());
 
-    const driver = await chooseDriver(config, { secret: secrets.authPepper, log });
+    const driver = await chooseDriver(config, { instanceId: cluster.deploymentId, secret: secrets.authPepper, log });
     const httpServer = createHttpServer();
     const allowsOrigin = originRule(config);
     const slowReaders = metrics.counter('slow_readers_total', 'Clients given up because they did not read');

@@ -73,6 +73,10 @@ export class Agent {
         // The last word on it, unless the terminal's close has said it already.
         if (this.#detach(message.attachment)) this.#sender?.answer({ type: 'gone', attachment: message.attachment });
         return;
+      case 'count': {
+        const bytes = [...this.#terminals.values()].reduce((sum, { output }) => sum + output.end, 0);
+        return this.#sender?.answer({ type: 'counted', request: message.request, bytes });
+      }
       case 'kill-all':
         return this.#killAll(message.request);
       case 'welcome':

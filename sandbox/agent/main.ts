@@ -1,7 +1,8 @@
 /**
  * The agent's process: `ATELIER_SOCKET` is the server's socket, or `-` for its own stdin and stdout; `ATELIER_SECRET`
  * what proves that this is the sandbox's agent; `ATELIER_FENCE` the fence of the server that made the sandbox;
- * `ATELIER_ROLES` what it connects for; `ATELIER_LISTEN` the ports that it listens on for the server, as `npm:4873`.
+ * `ATELIER_ROLES` what it connects for; `ATELIER_LISTEN` the ports that it listens on for the server, as `npm:4873`;
+ * with `ATELIER_ENDS_WITH_STDIN` it ends when its stdin does.
  */
 import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -41,6 +42,7 @@ const depsOf = (role: Role): ConnectionDeps => ({
 
 const stopping = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort());
+if (settings.endsWithStdin) process.stdin.resume().once('close', () => stopping.abort());
 if (socketPath === undefined) {
   // Of its own: those of `process` write while everything else waits.
   const [input, output] = [new Socket({ fd: 0, writable: false }), new Socket({ fd: 1, readable: false })];

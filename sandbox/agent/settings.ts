@@ -10,6 +10,8 @@ export interface Settings {
   roles: Role[];
   /** Names and ports of the loopback that programs may connect to. */
   listeners: { name: string; port: number }[];
+  /** It must not go on for a server that is not there any more. */
+  endsWithStdin: boolean;
 }
 
 /** Undefined where something is missing or wrong. */
@@ -29,7 +31,14 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings | undefined {
   ) {
     return undefined;
   }
-  return { socketPath, secret, fence: Number(fence), roles, listeners };
+  return {
+    socketPath,
+    secret,
+    fence: Number(fence),
+    roles,
+    listeners,
+    endsWithStdin: env['ATELIER_ENDS_WITH_STDIN'] !== undefined,
+  };
 }
 
 const listOf = (list: string): string[] => list.split(',').filter((item) => item !== '');

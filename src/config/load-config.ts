@@ -133,7 +133,7 @@ function weaknessOf(secret: string | undefined): string | undefined {
 }
 
 /** Sockets in it are addressed by their paths, of which the kernel takes 107 bytes. */
-export const SANDBOX_DIR_BYTES = 80;
+const SANDBOX_DIR_BYTES = 80;
 
 const sandboxDirOf = ({ sandboxDir, dataDir }: Checked): string => sandboxDir ?? join(dataDir, 'sandboxes');
 

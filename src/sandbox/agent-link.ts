@@ -75,6 +75,12 @@ export interface AttachOptions {
   creditBytes: number;
 }
 
+interface Question {
+  type: 'kill-all' | 'count';
+  resolve: (answer: number) => void;
+  reject: (error: Fault) => void;
+}
+
 /** The link to a sandbox's agent; with a directory it listens there. */
 export async function createAgentLink(options: AgentLinkOptions): Promise<AgentLink> {
   const link = new AgentLink(options);
@@ -89,7 +95,8 @@ export class AgentLink {
   readonly #bulk = new BulkLink();
   readonly #terminals = new Map<number, AgentTerminal>();
   readonly #attachments = new Map<number, AgentAttachment>();
-  readonly #killings = new Map<number, { resolve: (processes: number) => void; reject: (error: Fault) => void }>();
+  /** Questions that wait for their answer, a number. */
+  readonly #questions = new Map<number, Question>();
   readonly #strangers = new Set<AgentConnection>();
   /** Before the agent has said which numbers it uses there can be none of ours. */
   #isNumbered = withResolvers();
@@ -202,11 +209,12 @@ export class AgentLink {
 
   /** Kills every process of the sandbox's terminals and users, and resolves with their count. */
   killAll(): Promise<number> {
-    const request = this.#nextNumber++;
-    const { promise, resolve, reject } = withResolvers<number>();
-    this.#killings.set(request, { resolve, reject });
-    this.#send({ type: 'kill-all', request });
-    return promise;
+    return this.#ask('kill-all');
+  }
+
+  /** How many bytes of output all terminals of now have had, whether anybody reads them or not. */
+  written(): Promise<number> {
+    return this.#ask('count');
   }
 
   /** Leaves the sandbox: the agent and its terminals go on, and wait for the next server. */
@@ -220,11 +228,26 @@ export class AgentLink {
     this.#bulk.stop();
     this.#isNumbered.reject(gone);
     for (const terminal of this.#terminals.values()) terminal.fail(gone);
-    for (const { reject } of this.#killings.values()) reject(gone);
+    for (const { reject } of this.#questions.values()) reject(gone);
   }
 
   #send(message: ServerMessage): void {
     this.#connection?.send(message);
+  }
+
+  #ask(type: Question['type']): Promise<number> {
+    const request = this.#nextNumber++;
+    const { promise, resolve, reject } = withResolvers<number>();
+    this.#questions.set(request, { type, resolve, reject });
+    this.#send({ type, request });
+    return promise;
+  }
+
+  #answer(request: number, type: Question['type'], value: number): void {
+    const question = this.#questions.get(request);
+    if (question?.type !== type) throw new ProtocolError('message', 'An answer to no question');
+    this.#questions.delete(request);
+    question.resolve(value);
   }
 
   #find(id: string): AgentTerminal | undefined {
@@ -277,7 +300,7 @@ export class AgentLink {
       if (attachment.isOver) this.#attachments.delete(number);
       else attachment.resume();
     }
-    for (const request of this.#killings.keys()) this.#send({ type: 'kill-all', request });
+    for (const [request, { type }] of this.#questions) this.#send({ type, request });
     this.#isNumbered.resolve();
     this.#options.events?.onConnected?.();
   }
@@ -333,12 +356,10 @@ export class AgentLink {
         this.#attachments.delete(message.attachment);
         return attachment.lose();
       }
-      case 'killed': {
-        const killing = this.#killings.get(message.request);
-        if (!killing) throw new ProtocolError('message', 'Killed without being asked');
-        this.#killings.delete(message.request);
-        return killing.resolve(message.processes);
-      }
+      case 'killed':
+        return this.#answer(message.request, 'kill-all', message.processes);
+      case 'counted':
+        return this.#answer(message.request, 'count', message.bytes);
     }
   }
 

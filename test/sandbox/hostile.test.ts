@@ -102,6 +102,7 @@ const FORGED: Record<string, AgentMessage[]> = {
     { type: 'exited', terminal: 1, seq: 100, exit },
   ],
   'a killing that nobody asked for': [{ type: 'killed', request: 3, processes: 1 }],
+  'a count that nobody asked for': [{ type: 'counted', request: 3, bytes: 1 }],
 };
 
 test.each(Object.entries(FORGED))('[AG-18] %s ends the link, and the next one is whole', async (_, messages) => {

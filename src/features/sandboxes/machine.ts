@@ -66,7 +66,11 @@ export class Machine {
    */
   async take(wanted: Wanted, signal?: AbortSignal): Promise<{ sandbox: Sandbox; volume: string | undefined }> {
     const ready = wanted.volume === undefined ? await this.#takeWarm(wanted) : undefined;
-    return ready ?? this.#make(wanted, signal);
+    if (ready) return ready;
+    const made = await this.#make(wanted, signal);
+    // The first one may have prepared the driver.
+    this.fill();
+    return made;
   }
 
   /** Takes one that a node that is gone, or this one in an earlier life, has left. Rejects with `not_found`. */
@@ -125,7 +129,7 @@ export class Machine {
   /** Makes as many ready as shall be. Returns at once. */
   fill(): void {
     const { driver, warm } = this.#deps;
-    if (this.#isClosed || !driver.survives || warm === 0) return;
+    if (this.#isClosed || !driver.survives || !driver.isReady || warm === 0) return;
     this.#filling ??= this.#fill()
       .catch((error: unknown) => {
         this.#deps.log.warn('no sandbox could be made ready', { error });

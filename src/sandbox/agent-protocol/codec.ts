@@ -47,6 +47,7 @@ export const AGENT_TYPES = {
   finish: 17,
   reset: 18,
   more: 19,
+  counted: 20,
 } as const satisfies Record<AgentMessage['type'], number>;
 
 export const SERVER_TYPES = {
@@ -68,6 +69,7 @@ export const SERVER_TYPES = {
   finish: 80,
   reset: 81,
   more: 82,
+  count: 83,
 } as const satisfies Record<ServerMessage['type'], number>;
 
 const NOTHING = new Uint8Array(0);
@@ -106,6 +108,7 @@ const AGENT_FIELDS: Fields<AgentMessage> = {
   end: ({ attachment, ...ended }) => [attachment, packExit(ended)],
   gone: ({ attachment }) => [attachment, NOTHING],
   killed: ({ request, processes }) => [request, pack([[processes, 4]])],
+  counted: ({ request, bytes }) => [request, pack([[bytes, 8]])],
   started: ({ stream }) => [stream, NOTHING],
   unable: ({ stream, code }) => [stream, pack([[UNABLE[code], 1]])],
   ended: ({ stream, exit }) => {
@@ -166,6 +169,8 @@ export function decodeAgentMessage({ type, channel, payload }: Frame): AgentMess
       return { type: 'gone', attachment: channel };
     case AGENT_TYPES.killed:
       return last(fields, { type: 'killed', request: channel, processes: fields.u32() });
+    case AGENT_TYPES.counted:
+      return last(fields, { type: 'counted', request: channel, bytes: fields.u64() });
     case AGENT_TYPES.started:
       fields.end();
       return { type: 'started', stream: channel };
@@ -215,6 +220,7 @@ const SERVER_FIELDS: Fields<ServerMessage> = {
   credit: ({ attachment, bytes }) => [attachment, pack([[bytes, 4]])],
   detach: ({ attachment }) => [attachment, NOTHING],
   'kill-all': ({ request }) => [request, NOTHING],
+  count: ({ request }) => [request, NOTHING],
   spawn: ({ stream, request }) => [stream, packJson(request)],
   connect: ({ stream, port }) => [stream, pack([[port, 2]])],
   kill: ({ stream, signal }) => [stream, pack([[SIGNALS[signal], 1]])],
@@ -269,6 +275,9 @@ export function decodeServerMessage({ type, channel, payload }: Frame): ServerMe
     case SERVER_TYPES['kill-all']:
       fields.end();
       return { type: 'kill-all', request: channel };
+    case SERVER_TYPES.count:
+      fields.end();
+      return { type: 'count', request: channel };
     case SERVER_TYPES.spawn:
       return { type: 'spawn', stream: channel, request: parseJson(payload, spawnShape) };
     case SERVER_TYPES.connect:

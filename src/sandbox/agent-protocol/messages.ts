@@ -123,7 +123,8 @@ export type AgentMessage =
     } & Size)
   | { type: 'end'; attachment: number; seq: number; exit: Exit }
   | { type: 'gone'; attachment: number }
-  | { type: 'killed'; request: number; processes: number };
+  | { type: 'killed'; request: number; processes: number }
+  | { type: 'counted'; request: number; bytes: number };
 
 export type ServerMessage =
   | ServerStreamMessage
@@ -137,4 +138,5 @@ export type ServerMessage =
   | { type: 'attach'; attachment: number; terminal: number; after: number; creditBytes: number }
   | { type: 'credit'; attachment: number; bytes: number }
   | { type: 'detach'; attachment: number }
-  | { type: 'kill-all'; request: number };
+  | { type: 'kill-all'; request: number }
+  | { type: 'count'; request: number };

@@ -33,6 +33,7 @@ export function createLocalDriver(options: LocalDriverOptions): SandboxDriver {
   return {
     kind: 'local',
     survives: false,
+    isReady: true,
     volumes: 'unlimited',
     async start(spec, signal) {
       const sandbox = await LocalSandbox.start(options, spec, volumePath(spec.volume ?? spec.id));
