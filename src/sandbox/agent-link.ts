@@ -142,9 +142,9 @@ export class AgentLink {
     return this.#connection !== undefined;
   }
 
-  /** Resolves once the agent has been there. Rejects as the signal does, and when the link is stopped before. */
-  connected(signal?: AbortSignal): Promise<void> {
-    return orAborted(this.#isNumbered.promise, signal);
+  /** Resolves once the agent has been there, with both of its connections. Rejects as the signal does, and when the link is stopped before. */
+  async connected(signal?: AbortSignal): Promise<void> {
+    await orAborted(Promise.all([this.#isNumbered.promise, this.#bulk.served]), signal);
   }
 
   /** The terminals that the agent has, as far as is known; those that have ended stay until they are closed. */

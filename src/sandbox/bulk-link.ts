@@ -1,6 +1,6 @@
 /** The server's end of a sandbox's bulk link. Streams live no longer than the connection; takers and listeners do. */
 import type { Duplex } from 'node:stream';
-import { Fault } from '../protocol/index.ts';
+import { Fault, withResolvers } from '../protocol/index.ts';
 import type { AgentConnection, Hearer } from './agent-connection.ts';
 import type { AgentStreams, SandboxProcess, SpawnRequest } from './agent-streams.ts';
 import { BulkSession } from './bulk-session.ts';
@@ -8,7 +8,17 @@ import { BulkSession } from './bulk-session.ts';
 export class BulkLink implements AgentStreams {
   readonly #takers = new Map<string, (stream: Duplex) => void>();
   readonly #listeners = new Set<() => void>();
+  readonly #served = withResolvers();
   #current: { connection: AgentConnection; session: BulkSession } | undefined;
+
+  constructor() {
+    this.#served.promise.catch(() => {});
+  }
+
+  /** Resolves once there has been a connection; rejects when it is stopped before. */
+  get served(): Promise<void> {
+    return this.#served.promise;
+  }
 
   get isConnected(): boolean {
     return this.#current !== undefined;
@@ -38,6 +48,7 @@ export class BulkLink implements AgentStreams {
     this.#current?.connection.end('replaced', 'The agent has connected anew');
     const session = new BulkSession(connection, (listener) => this.#takers.get(listener));
     this.#current = { connection, session };
+    this.#served.resolve();
     // When the connection hears already what it answers.
     process.nextTick(() => {
       if (this.#current?.connection === connection) for (const listener of this.#listeners) listener();
@@ -46,6 +57,7 @@ export class BulkLink implements AgentStreams {
   }
 
   stop(): void {
+    this.#served.reject(new Fault('unavailable', 'The server stops'));
     this.#current?.connection.end('stopping', 'The server stops');
   }
 

@@ -17,7 +17,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   rest: ['protocol', 'observability', 'cluster', 'contract'],
   docs: ['protocol', 'config', 'rest', 'contract'],
   client: ['protocol', 'contract'],
+  'compose-sandboxes': ['config', 'protocol', 'observability', 'storage', 'cluster', 'sandbox', 'features', 'contract'],
   'compose-features': [
+    'compose-sandboxes',
+    'sandbox',
     'config',
     'protocol',
     'observability',
@@ -30,6 +33,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   server: [
     'banner',
+    'sandbox',
     'compose-features',
     'config',
     'protocol',

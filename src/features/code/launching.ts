@@ -15,10 +15,16 @@ export interface RunFile {
   open: () => Promise<AsyncIterable<Uint8Array> | undefined>;
 }
 
+/** An agent that was left by its last server comes to the next one within a second. */
+const CONNECTED_MS = 5_000;
+
 /** Starts a program as the sandbox's user, in its working directory. */
-export function startIn(sandbox: Sandbox, argv: readonly string[], signal?: AbortSignal): Promise<SandboxProcess> {
+export async function startIn(sandbox: Sandbox, argv: readonly string[]): Promise<SandboxProcess> {
   const { link, env, workDir } = sandbox;
-  return link.streams.spawn({ argv: sandbox.asUser(argv), env: { ...env }, cwd: workDir }, signal);
+  await link.connected(AbortSignal.timeout(CONNECTED_MS)).catch((cause: unknown) => {
+    throw new Fault('unavailable', 'The sandbox cannot be reached', { cause, retryAfterMs: 1_000 });
+  });
+  return link.streams.spawn({ argv: sandbox.asUser(argv), env: { ...env }, cwd: workDir });
 }
 
 /** Puts files into the working directory. Rejects with `too_large` when they are more than a run may have. */
