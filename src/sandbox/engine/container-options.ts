@@ -13,6 +13,12 @@ export const HOME_DIR = '/home/dev';
 const TEMPORARY_DIR = `${HOME_DIR}/.tmp`;
 const SOCKET_DIR = '/run/atelier';
 
+/**
+ * All sandboxes of a machine share its terminals, some thousands, and one program could open them all: only the agent
+ * may, which has a limit of its own.
+ */
+const START_AGENT = 'chmod 600 /dev/pts/ptmx && exec node /opt/atelier/agent/sandbox/agent/main.js';
+
 /** What the agent needs: to start shells as another user, give them their terminals and end them. */
 const CAPABILITIES = ['SETUID', 'SETGID', 'SETPCAP', 'CHOWN', 'KILL'];
 
@@ -107,6 +113,7 @@ export function containerOptions(
   return {
     name: containerName(uid),
     Image: image,
+    Cmd: ['sh', '-c', START_AGENT],
     User: '0:0',
     Hostname: 'sandbox',
     WorkingDir: '/',
