@@ -123,6 +123,11 @@ export class AgentLink {
     return this.#connection !== undefined;
   }
 
+  /** Resolves when the agent has been there once, so that its terminals are known. Rejects when the link is stopped. */
+  ready(signal?: AbortSignal): Promise<void> {
+    return orAborted(this.#isNumbered.promise, signal);
+  }
+
   /** The terminals that the agent has, as far as is known; those that have ended stay until they are closed. */
   terminals(): LinkedTerminal[] {
     return [...this.#terminals.values()]
