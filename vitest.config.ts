@@ -9,7 +9,7 @@ export default defineConfig({
     exclude: [
       ...configDefaults.exclude,
       ...(process.env['STARTERS'] ? [] : ['test/starters/**']),
-      ...(hasPackage('node-pty') ? [] : ['test/sandbox/**']),
+      ...(hasPackage('node-pty') ? [] : ['test/sandbox/**', 'test/socket/terminals*.test.ts']),
     ],
     pool: 'forks',
     // Tests wait more than they compute: for moments of calm, for expiries, for processes.

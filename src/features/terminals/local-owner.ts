@@ -99,7 +99,11 @@ export class LocalOwner implements TerminalOwner {
   async close({ terminalId }: OfTerminal): Promise<void> {
     await this.#ready();
     this.#require(terminalId);
-    await this.#recorders.get(terminalId)?.end();
+    // What it could not store is logged.
+    await this.#recorders
+      .get(terminalId)
+      ?.end()
+      .catch(() => {});
     // Somebody else may have closed it meanwhile.
     if (this.#find(terminalId)) this.#close(terminalId);
   }
@@ -145,7 +149,7 @@ export class LocalOwner implements TerminalOwner {
   /** Resolves when what was recorded is stored. `moved`: viewers look for another owner. `lost`: the sandbox is no more. */
   async stop(how: 'moved' | 'lost'): Promise<void> {
     this.#over.abort(how === 'lost' ? LOST : new Fault('unavailable', 'The sandbox goes to another server'));
-    await Promise.all([...this.#recorders.values()].map(({ end }) => end()));
+    await Promise.allSettled([...this.#recorders.values()].map(({ end }) => end()));
   }
 
   async #ready(signal?: AbortSignal): Promise<void> {
