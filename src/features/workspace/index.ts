@@ -2,7 +2,7 @@
  * Keeps a project's files and a disk the same, in both directions.
  *
  * To be wired for a project by the node that holds its sandbox, as long as it holds it:
- * - `disk`: the agent's file helper, or `createDirectoryDisk` for a directory of this machine;
+ * - `disk`: `createSandboxDisk`, which also tells what changes;
  * - `live`: documents; `merge` is a `LiveDocument.update` under whoever the sandbox works for;
  * - `files` and `blobs`: the files feature; `store`: `createBaseStore`;
  * - `diskChanged` for each path that the watcher names, and `rescan` when it says that it lost some;
@@ -11,8 +11,6 @@
  * Notices are worth putting off for a moment (what is told several times is looked at once); nothing depends on it.
  */
 export type { BaseHead, BaseRecord, BaseStore, Step } from './base-record.ts';
-export { createDirectoryDisk, type DirectoryDiskOptions } from './directory-disk.ts';
-export { isExcluded, STAGING_FOLDER } from './excluded.ts';
 export { createBaseStore, createWorkspaceBaseModel, type WorkspaceBaseStoreDeps } from './model.ts';
 export type {
   Blobs,

@@ -5,7 +5,7 @@
 import { NO_STATE, type BaseHead, type BaseRecord, type BaseStore } from './base-record.ts';
 import { BlobSync } from './blob-sync.ts';
 import { decodeText } from './disk-text.ts';
-import { isExcluded } from './excluded.ts';
+import { isExcluded } from '../../sandbox/disk/excluded.ts';
 import { FileSync, isGone } from './file-sync.ts';
 import { Placing, type PlacingDeps } from './placing.ts';
 import type { Blobs, LiveTexts, ProjectFile, SkipReason, WorkspaceDisk } from './ports.ts';

@@ -1,7 +1,7 @@
 /** What must hold when nothing is left to do. */
 import { readFile } from 'node:fs/promises';
 import { decodeText } from '../../../src/features/workspace/disk-text.ts';
-import { isExcluded } from '../../../src/features/workspace/index.ts';
+import { isExcluded } from '../../../src/sandbox/disk/excluded.ts';
 import type { World } from './world.ts';
 
 /** What differs between the project and the disk. */

@@ -2,7 +2,7 @@
 import { appendFile, chmod, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { LIMITS } from '../../../src/protocol/index.ts';
-import { STAGING_FOLDER } from '../../../src/features/workspace/index.ts';
+import { STAGING_FOLDER } from '../../../src/sandbox/disk/excluded.ts';
 import { openWorld, type World } from './world.ts';
 
 /** One text file, on both sides. */

@@ -7,8 +7,6 @@ import * as Y from 'yjs';
 import { TextDiffer } from '../../../src/features/documents/text-differ.ts';
 import { seedUpdate } from '../../../src/features/documents/seed.ts';
 import {
-  createDirectoryDisk,
-  isExcluded,
   Workspace,
   type BaseHead,
   type BaseRecord,
@@ -21,6 +19,8 @@ import {
   type WorkspaceDisk,
 } from '../../../src/features/workspace/index.ts';
 import { Fault } from '../../../src/protocol/index.ts';
+import { isExcluded } from '../../../src/sandbox/disk/excluded.ts';
+import { directoryDisk } from '../../support/disks.ts';
 import { silentLog } from '../../support/log.ts';
 
 /** Thrown by the action that a crash comes after or before, and by all that follow. */
@@ -266,7 +266,7 @@ export async function openWorld(): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'atelier-workspace-'));
   const [project, store, fuse] = [new Project(), new MemoryStore(), new Fuse()];
   const differ = new TextDiffer(silentLog);
-  const disk = createDirectoryDisk({ directory });
+  const disk = directoryDisk(directory);
   const racing: WorkspaceDisk = new Proxy(disk, {
     get(target, name) {
       const value = Reflect.get(target, name) as (...args: unknown[]) => unknown;
