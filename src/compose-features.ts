@@ -3,8 +3,9 @@
  * through a function here, so that no feature holds another whole.
  */
 import type { Connection } from 'mongoose';
-import type { Cluster, Jobs } from './cluster/index.ts';
+import type { Cluster, Jobs, NodeCalls } from './cluster/index.ts';
 import type { Config, Secrets, VapidKeys } from './config/index.ts';
+import { composeSandboxes } from './compose-sandboxes.ts';
 import { createAdmin } from './features/admin/index.ts';
 import { createAi, createProvider } from './features/ai/index.ts';
 import { createAttachments } from './features/attachments/index.ts';
@@ -28,6 +29,7 @@ import type { UpgradeRoute } from './gateway/upgrades.ts';
 import type { AuditStore, Log, Metrics } from './observability/index.ts';
 import { LIMITS, type Handlers, type UserContext } from './protocol/index.ts';
 import type { RestDeps } from './rest/deps.ts';
+import type { SandboxDriver } from './sandbox/driver.ts';
 import type { Blobs } from './storage/blobs/index.ts';
 
 export interface FeatureParts {
@@ -38,6 +40,11 @@ export interface FeatureParts {
   /** What the database takes on disk. */
   databaseBytes: () => Promise<number | undefined>;
   cluster: Cluster;
+  /** Questions to other nodes. */
+  calls: NodeCalls;
+  sandboxDriver: SandboxDriver | { off: string };
+  /** Of this machine. */
+  hostId: string;
   jobs: Jobs;
   blobs: Blobs;
   inspector: MediaInspector;
@@ -323,7 +330,7 @@ export function composeFeatures(parts: FeatureParts): Features {
     chats: chat.upkeep,
     projects: projects.upkeep,
     chatParts: [(chatId) => ai.forgetChat(chatId), (chatId) => attachments.removeOfChat(chatId)],
-    projectParts: [(projectId) => files.removeOfProject(projectId)],
+    projectParts: [(projectId) => sandboxes.forgetProject(projectId), (projectId) => files.removeOfProject(projectId)],
     userParts: [
       (userId) => blocks.forgetUser(userId),
       (userId) => keys.forgetUser(userId),
@@ -336,6 +343,23 @@ export function composeFeatures(parts: FeatureParts): Features {
     ],
     audit,
     now,
+  });
+
+  const sandboxes = composeSandboxes({
+    config,
+    connection,
+    cluster: parts.cluster,
+    calls: parts.calls,
+    driver: parts.sandboxDriver,
+    hostId: parts.hostId,
+    rooms,
+    projects,
+    files,
+    isFirstAccount: (userId) => users.isFirst(userId),
+    audit,
+    log,
+    now,
+    onEnd,
   });
 
   metrics.gauge('append_queue', 'Messages that wait for their durable write', () => chat.queuedAppends());
@@ -364,6 +388,7 @@ export function composeFeatures(parts: FeatureParts): Features {
       ...keys.handlers,
       ...ai.handlers,
       ...push.handlers,
+      ...sandboxes.handlers,
       ...admin.handlers,
     },
     routes: [attachments.routes, avatars.routes, chat.routes, files.routes],
@@ -380,7 +405,10 @@ export function composeFeatures(parts: FeatureParts): Features {
       await chat.recover();
       await ai.recover();
     },
-    start: () => admin.start(),
+    async start() {
+      await admin.start();
+      await sandboxes.start();
+    },
   };
 }
 

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describeParts } from './banner.ts';
-import { ALL_NODES, createCluster, createJobs } from './cluster/index.ts';
-import { loadSecrets, loadVapidKeys, type Config } from './config/index.ts';
+import { ALL_NODES, createCluster, createJobs, createNodeCalls } from './cluster/index.ts';
+import { loadHostId, loadSecrets, loadVapidKeys, type Config } from './config/index.ts';
 import { composeFeatures } from './compose-features.ts';
 import { asSessionRevoked } from './features/auth/index.ts';
 import { contract, events, PROTOCOL_VERSION } from './features/registry.ts';
@@ -15,6 +15,7 @@ import { createRedisAdapter } from './gateway/redis-adapter.ts';
 import { createAudit, createErrorHook, createMetrics, type Log } from './observability/index.ts';
 import { createCall, LIMITS, type CallRecord } from './protocol/index.ts';
 import { createRest } from './rest/rest.ts';
+import { chooseDriver } from './sandbox/choose-driver.ts';
 import { createBlobs } from './storage/blobs/index.ts';
 import { lockDataDir } from './storage/data-dir-lock.ts';
 import { explainDatabase } from './storage/database-fault.ts';
@@ -106,6 +107,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     const inspector = new MediaInspector({ log });
     ends.push(() => inspector.close());
 
+    const driver = await chooseDriver(config, { instanceId: cluster.deploymentId, secret: secrets.authPepper, log });
     const httpServer = createHttpServer();
     const allowsOrigin = originRule(config);
     const slowReaders = metrics.counter('slow_readers_total', 'Clients given up because they did not read');
@@ -141,6 +143,9 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       connection,
       databaseBytes: () => database.sizeBytes(),
       cluster,
+      calls: createNodeCalls({ bus, nodeId: nodes.id, log }),
+      sandboxDriver: driver,
+      hostId: 'off' in driver ? '' : await loadHostId(config.sandboxDir),
       jobs,
       blobs,
       inspector,

@@ -1,16 +1,18 @@
 /** The agent: terminals that live on whoever is connected, and what a server asks of them. */
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   AGENT_LIMITS,
+  encodeAgentMessage,
   ProtocolError,
+  type AgentMessage,
   type OpenFailure,
   type OpenRequest,
   type ServerMessage,
   type TerminalState,
 } from '../../src/sandbox/agent-protocol/index.ts';
+import { Sender } from '../../src/sandbox/streams/sender.ts';
 import { foregroundGroup, killAll, send, signalAll, type Targets } from './processes.ts';
 import { Reader } from './reader.ts';
-import { Sender } from './sender.ts';
 import { ShellFailed } from './start-shell.ts';
 import { Terminal } from './terminal.ts';
 
@@ -23,15 +25,15 @@ export class Agent {
   /** Users that shells run as, all of whose processes `kill-all` ends. */
   readonly #uids = new Set<number>();
   /** Undefined while nobody is connected. */
-  #sender: Sender | undefined;
+  #sender: Sender<AgentMessage> | undefined;
 
   get terminals(): TerminalState[] {
     return [...this.#terminals.values()].map((terminal) => terminal.state);
   }
 
   /** A server has welcomed this agent: it is the one to be told everything until the signal. */
-  serve(socket: Socket, ended: AbortSignal): void {
-    const sender = new Sender(socket);
+  serve(connection: Duplex, ended: AbortSignal): void {
+    const sender = new Sender<AgentMessage>(connection, encodeAgentMessage);
     this.#sender = sender;
     ended.addEventListener('abort', () => {
       if (this.#sender === sender) this.#sender = undefined;
@@ -41,6 +43,7 @@ export class Agent {
 
   /** Throws `ProtocolError` when the message does not fit what was said before. */
   handle(message: ServerMessage): void {
+    if ('stream' in message) throw new ProtocolError('message', `The terminal link has no ${message.type}`);
     switch (message.type) {
       case 'open':
         return this.#open(message.terminal, message.request);
@@ -70,6 +73,10 @@ export class Agent {
         // The last word on it, unless the terminal's close has said it already.
         if (this.#detach(message.attachment)) this.#sender?.answer({ type: 'gone', attachment: message.attachment });
         return;
+      case 'count': {
+        const bytes = [...this.#terminals.values()].reduce((sum, { output }) => sum + output.end, 0);
+        return this.#sender?.answer({ type: 'counted', request: message.request, bytes });
+      }
       case 'kill-all':
         return this.#killAll(message.request);
       case 'welcome':

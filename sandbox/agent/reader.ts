@@ -1,9 +1,9 @@
 /** One attachment: what of a terminal's output has gone to it, and how much more it wants. */
 import { AGENT_LIMITS, type AgentMessage } from '../../src/sandbox/agent-protocol/index.ts';
-import type { Source } from './sender.ts';
+import type { Source } from '../../src/sandbox/streams/sender.ts';
 import type { Terminal } from './terminal.ts';
 
-export class Reader implements Source {
+export class Reader implements Source<AgentMessage> {
   readonly attachment: number;
   readonly terminal: Terminal;
   #position: number;

@@ -9,11 +9,11 @@ import {
   type Size,
   type TerminalState,
 } from '../../src/sandbox/agent-protocol/index.ts';
+import type { Source } from '../../src/sandbox/streams/sender.ts';
 import { isAlive } from './processes.ts';
 import { Pty } from './pty.ts';
 import type { Reader } from './reader.ts';
 import { Screen } from './screen.ts';
-import type { Source } from './sender.ts';
 import { startShell } from './start-shell.ts';
 import { unfinishedBytes } from './unfinished.ts';
 
@@ -22,11 +22,11 @@ const SCREEN_WAITS_BYTES = 64 * 1024;
 
 export interface TerminalEvents {
   /** The source may have something to send. */
-  wake: (source: Source) => void;
+  wake: (source: Source<AgentMessage>) => void;
   onExit: (terminal: Terminal, exit: Exit) => void;
 }
 
-export class Terminal implements Source {
+export class Terminal implements Source<AgentMessage> {
   readonly number: number;
   readonly id: string;
   readonly output = new ByteRing(AGENT_LIMITS.ringBytes);

@@ -59,6 +59,8 @@ const CREATING: Record<CreatingOperation, true> = {
   'file:upload-url': true,
   'file:write-many': true,
   'doc:save-version': true,
+  'code:run': true,
+  'sandbox:exec': true,
 };
 
 /** Reading, or setting something to a stated value: twice is the same as once. */
@@ -111,6 +113,11 @@ const REPEATABLE: ReadonlySet<string> = new Set<OperationName>([
   'doc:watch',
   'doc:unwatch',
   'cursor:move',
+  'sandbox:status',
+  'sandbox:start',
+  'sandbox:stop',
+  'code:attach',
+  'code:stop',
   'presence:set',
   'presence:get',
   'presence:watch',

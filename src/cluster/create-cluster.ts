@@ -36,12 +36,16 @@ export interface Cluster {
   presenceRegistry: PresenceRegistry;
   streamLog: StreamLog;
   limits: Limits;
+  /** Tells this deployment from others that use the same Redis or Docker engine. */
+  deploymentId: string;
   /** Undefined where the node is alone. */
   redis: RedisConnections | undefined;
   /** Begins every key and channel of this deployment there; goes with `redis`. */
   redisPrefix: string;
   close(): Promise<void>;
 }
+
+type Ports = Omit<Cluster, 'nodes' | 'leases' | 'deploymentId' | 'close'>;
 
 /** Goes with every key and channel; nodes whose messages have another form do not hear each other. */
 const WIRE_VERSION = 1;
@@ -60,14 +64,15 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
   try {
     const nodes = ending(await createNodes({ connection, log, alone: embedded && redisUrl === undefined }));
     const leases = createLeases({ connection, nodes, log });
-    const ports = redisUrl === undefined ? inMemory() : await onRedis(redisUrl, nodes.id);
-    return { nodes, leases, ...ports, close };
+    const deploymentId = await readDeploymentId(connection);
+    const ports = redisUrl === undefined ? inMemory() : await onRedis(redisUrl, { nodeId: nodes.id, deploymentId });
+    return { nodes, leases, deploymentId, ...ports, close };
   } catch (error) {
     await close();
     throw error;
   }
 
-  function inMemory(): Omit<Cluster, 'nodes' | 'leases' | 'close'> {
+  function inMemory(): Ports {
     return {
       redis: undefined,
       redisPrefix: '',
@@ -78,8 +83,11 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
     };
   }
 
-  async function onRedis(url: string, nodeId: string): Promise<Omit<Cluster, 'nodes' | 'leases' | 'close'>> {
-    const prefix = `atelier:${await readDeploymentId(connection)}:${WIRE_VERSION}`;
+  async function onRedis(
+    url: string,
+    { nodeId, deploymentId }: { nodeId: string; deploymentId: string },
+  ): Promise<Ports> {
+    const prefix = `atelier:${deploymentId}:${WIRE_VERSION}`;
     const redis = ending(await connectRedis({ url, log }));
     // Loaded only where they are used: they bring msgpackr along.
     const { createRedisBus } = await import('./redis-bus.ts');

@@ -10,6 +10,7 @@ export { createLimits, type Limits, type LimitsOptions, type NamedLimit } from '
 export { createMemoryBus } from './memory-bus.ts';
 export { createMemoryPresenceRegistry } from './memory-presence-registry.ts';
 export { createMemoryStreamLog } from './memory-stream-log.ts';
+export { createNodeCalls, type NodeCallHandler, type NodeCalls } from './node-calls.ts';
 export { createNodes, type DatabaseNodes } from './nodes.ts';
 export type { ByteSink, PulledStreams, StreamSource } from './pulled-stream.ts';
 export { createPulledStreams } from './pulled-streams.ts';

@@ -19,6 +19,8 @@ export interface Leases {
   tryAcquire(name: string): Promise<Lease | undefined>;
   /** Waits for it until `timeoutMs`; rejects with `Fault('unavailable')` then. */
   acquire(name: string, timeoutMs: number): Promise<Lease>;
+  /** The living node that has it, by a look in the database; undefined when it is free. */
+  ownerOf(name: string): Promise<string | undefined>;
 }
 
 /** The nodes of the deployment, known by their heartbeat in the database. */

@@ -76,6 +76,11 @@ class DatabaseLeases implements Leases {
     }
   }
 
+  async ownerOf(name: string): Promise<string | undefined> {
+    const owner = (await this.#rows.findOne({ _id: name }))?.owner;
+    return owner && !(await this.#nodes.isGone(owner)) ? owner : undefined;
+  }
+
   async #take(name: string): Promise<Lease | undefined> {
     await this.#nodes.ensureCertain();
     const { epoch } = this.#nodes;

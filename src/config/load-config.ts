@@ -1,4 +1,5 @@
 /** The checked environment. All mistakes are reported at once, by the names of their variables and without their values. */
+import { join } from 'node:path';
 import type { z } from 'zod';
 import { arePair } from './vapid-keys.ts';
 import { VARIABLES, type VariableName } from './variables.ts';
@@ -31,7 +32,7 @@ type Camel<S extends string> = S extends `${infer Head}_${infer Rest}`
 type Checked = { -readonly [K in VariableName as Camel<K>]: z.output<(typeof VARIABLES)[K]['schema']> };
 
 /** Each variable by its name in camel case, and what follows from them. */
-export interface Config extends Omit<Checked, 'publicUrl' | 'allowedOrigins' | 'otpProvider'> {
+export interface Config extends Omit<Checked, 'publicUrl' | 'allowedOrigins' | 'otpProvider' | 'sandboxDir'> {
   production: boolean;
   /** Without a closing slash. Where it is not set and PORT is 0, its port is only known once the server listens. */
   publicUrl: string;
@@ -40,6 +41,10 @@ export interface Config extends Omit<Checked, 'publicUrl' | 'allowedOrigins' | '
   allowLocalhostOrigins: boolean;
   /** `off`: phone codes are unavailable. */
   otpProvider: 'console' | 'twilio-messages' | 'off';
+  /** Absolute. */
+  sandboxDir: string;
+  /** Whether programs may run on this machine itself: off production, for who can reach a loopback address only. */
+  allowLocalSandboxes: boolean;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -85,6 +90,10 @@ function crossCheck(config: Checked): Problem[] {
     demand(same, 'AUTH_PEPPER', 'must not be the same as JWT_SECRET');
     demand(config.rateLimitScale === 0, 'RATE_LIMIT_SCALE', 'must not be 0 in production');
   }
+  const notLocal = config.sandbox === 'local' && !allowsLocalSandboxes(config);
+  demand(notLocal, 'SANDBOX', 'must not be local in production, or where HOST is no loopback address');
+  const isLong = Buffer.byteLength(config.sandboxDir ?? '') > SANDBOX_DIR_BYTES;
+  demand(isLong, 'SANDBOX_DIR', `must have at most ${SANDBOX_DIR_BYTES} bytes`);
   const noKey = config.aiProvider === 'anthropic' && config.anthropicApiKey === undefined;
   demand(noKey, 'ANTHROPIC_API_KEY', 'must be set when AI_PROVIDER is anthropic');
   if (config.otpProvider === 'twilio-messages') {
@@ -123,6 +132,14 @@ function weaknessOf(secret: string | undefined): string | undefined {
   return undefined;
 }
 
+/** Sockets in it are addressed by their paths, of which the kernel takes 107 bytes. */
+const SANDBOX_DIR_BYTES = 80;
+
+const sandboxDirOf = ({ sandboxDir, dataDir }: Checked): string => sandboxDir ?? join(dataDir, 'sandboxes');
+
+const allowsLocalSandboxes = ({ nodeEnv, host }: Checked): boolean =>
+  nodeEnv !== 'production' && /^(localhost|127(\.\d{1,3}){3}|::1)$/.test(host);
+
 const hasSender = (config: Checked): boolean =>
   config.twilioFrom !== undefined || config.twilioWhatsappFrom !== undefined;
 
@@ -137,6 +154,8 @@ function derive(checked: Checked): Config {
     publicUrl,
     allowedOrigins: checked.allowedOrigins ?? [new URL(publicUrl).origin],
     allowLocalhostOrigins: !production && checked.allowedOrigins === undefined,
+    sandboxDir: sandboxDirOf(checked),
+    allowLocalSandboxes: allowsLocalSandboxes(checked),
     otpProvider: checked.otpProvider ?? (twilioIsSet ? 'twilio-messages' : production ? 'off' : 'console'),
   };
 }

@@ -22,6 +22,7 @@ export type Group =
   | 'Assistant'
   | 'Phone codes'
   | 'Push'
+  | 'Sandboxes'
   | 'Limits'
   | 'Logs and metrics';
 
@@ -352,6 +353,86 @@ export const VARIABLES = {
       .optional(),
     '',
     'Its secret half.',
+  ),
+  SANDBOX: variable(
+    'Sandboxes',
+    choice(['auto', 'docker', 'docker-exec', 'local', 'off']).default('auto'),
+    'auto',
+    'What terminals and code run in. docker: containers that outlive this server. docker-exec: containers of an engine on another machine, which end with this server. local: this machine itself, without any isolation, for its first account, where HOST is a loopback address and never in production. auto: docker where an engine answers, else local where that is allowed, else off.',
+  ),
+  DOCKER_HOST: variable(
+    'Sandboxes',
+    z
+      .string()
+      .regex(/^(unix:\/\/\/.+|(tcp|https?):\/\/[^\s/]+)$/, 'must be unix:///path or tcp://host:port')
+      .optional(),
+    '',
+    'The Docker engine (20.10 or newer). Without it unix:///var/run/docker.sock.',
+  ),
+  SANDBOX_IMAGE: variable(
+    'Sandboxes',
+    z
+      .string()
+      .regex(/^[\w][\w./:@-]{0,250}$/, 'must be the name of an image')
+      .optional(),
+    '',
+    'The image of the sandboxes. Without it the one that npm run sandbox:image builds from sandbox/, which also happens at first use.',
+  ),
+  SANDBOX_DIR: variable(
+    'Sandboxes',
+    path.optional(),
+    '',
+    "Where the sandboxes' sockets and volumes are: the same path for this server and on the engine's machine. At most 80 bytes. Without it DATA_DIR/sandboxes.",
+  ),
+  SANDBOX_WARM: variable(
+    'Sandboxes',
+    integer(0, 16, 1),
+    '1',
+    'Sandboxes of each kind (for projects, for single runs) that are kept ready, so that a first terminal opens at once.',
+  ),
+  SANDBOX_IDLE_MINUTES: variable(
+    'Sandboxes',
+    decimal(0.01, 100_000, 15),
+    '15',
+    'A sandbox that nobody has used for so long is paused, and after twice that stopped. Its files stay.',
+  ),
+  SANDBOX_MEMORY_MIB: variable('Sandboxes', integer(128, 1_048_576, 1_024), '1024', "A project's sandbox: its memory."),
+  SANDBOX_CPUS: variable('Sandboxes', decimal(0.1, 256, 1), '1', "A project's sandbox: its processors."),
+  SANDBOX_VOLUME_MIB: variable(
+    'Sandboxes',
+    integer(64, 1_048_576, 2_048),
+    '2048',
+    "A project's sandbox: its volume, which is allocated as a whole.",
+  ),
+  SANDBOX_PER_USER: variable(
+    'Sandboxes',
+    integer(1, 10_000, 3),
+    '3',
+    'Sandboxes that may run at once for the projects of one user, and runs of one user.',
+  ),
+  SANDBOX_PER_HOST: variable('Sandboxes', integer(1, 10_000, 32), '32', 'Sandboxes of all kinds on one machine.'),
+  SANDBOX_REGISTRY: variable(
+    'Sandboxes',
+    list
+      .refine(
+        (values) => values.every((value) => isUrl(value, ['http', 'https'])),
+        'must be addresses separated by commas, as https://registry.npmjs.org/',
+      )
+      .optional(),
+    '',
+    "Package registries that sandboxes may fetch from, by way of this server, separated by commas. Without it those that this machine's own npm and pip use.",
+  ),
+  PREVIEW_PORT: variable(
+    'Sandboxes',
+    integer(0, 65_535, 3_001),
+    '3001',
+    "Port at which programs in sandboxes are seen in a browser: another origin than this server's own. 0 takes a free one.",
+  ),
+  PREVIEW_URL: variable(
+    'Sandboxes',
+    url(['http', 'https']).optional(),
+    '',
+    'The address of that port, of which each program gets a name below: every *.host has to lead there. In production another registrable domain than that of PUBLIC_URL. Without it http://localhost:<PREVIEW_PORT>.',
   ),
   RATE_LIMIT_SCALE: variable(
     'Limits',

@@ -6,6 +6,7 @@ import { aiContract, aiEvents } from './ai/contract.ts';
 import { authContract, authEvents } from './auth/contract.ts';
 import { blocksContract } from './blocks/contract.ts';
 import { chatContract, chatEvents } from './chat/contract.ts';
+import { codeContract, codeEvents } from './code/contract.ts';
 import { documentsContract, documentsEvents } from './documents/contract.ts';
 import { filesContract, filesEvents } from './files/contract.ts';
 import { keysContract, keysEvents } from './keys/contract.ts';
@@ -13,6 +14,7 @@ import { lifecycleContract } from './lifecycle/contract.ts';
 import { presenceContract, presenceEvents } from './presence/contract.ts';
 import { projectsContract, projectsEvents } from './projects/contract.ts';
 import { pushContract } from './push/contract.ts';
+import { sandboxesContract, sandboxesEvents } from './sandboxes/contract.ts';
 import { usersContract } from './users/contract.ts';
 
 /** The version that `auth.protocol` names at the handshake. */
@@ -49,6 +51,8 @@ export const contract = {
   ...filesContract,
   ...documentsContract,
   ...keysContract,
+  ...sandboxesContract,
+  ...codeContract,
   ...aiContract,
   ...pushContract,
   ...adminContract,
@@ -63,6 +67,8 @@ export const events = {
   ...filesEvents,
   ...documentsEvents,
   ...keysEvents,
+  ...sandboxesEvents,
+  ...codeEvents,
   ...aiEvents,
   ...adminEvents,
 };

@@ -307,6 +307,34 @@ export const LIMITS = {
   drainMs: 5_000,
   /** Everything has ended within this after SIGTERM. */
   shutdownMs: 30_000,
+  /** A sandbox that does not run by then cannot be started: an image that is built first takes minutes. */
+  sandboxStartMs: 60_000,
+  /** Processes and threads of a project's sandbox. */
+  sandboxProcesses: 256,
+  /** A snippet, and what it reads: longer programs are files of a project. */
+  runCodeBytes: 50 * KIB,
+  runStdinBytes: 64 * KIB,
+  /** A run's time: what it may ask for, and gets without asking. */
+  runLeastMs: 1_000,
+  runMostMs: 30_000,
+  runDefaultMs: 10_000,
+  /** What a run's sandbox has. */
+  runMemoryMib: 256,
+  runProcesses: 50,
+  /** A run that writes more is ended: nobody reads it, and everybody in its room is sent it. */
+  runOutputChars: 256 * KIB,
+  /** The end of a run's output is kept (of a snippet's all), for so long after its end. */
+  runKeptChars: 256 * KIB,
+  runKeptMs: 600_000,
+  /** Output of one run in a second: events of a flood would cut off those who read slowly. */
+  runCharsPerSecond: MIB,
+  /** Files of a project that a run gets a copy of, together: they lie in its memory. */
+  runFilesBytes: 64 * MIB,
+  /** A command in a project's sandbox. Builds and installations take minutes and write much. */
+  execCommandBytes: 16 * KIB,
+  execDefaultMs: 60_000,
+  execMostMs: 600_000,
+  execOutputChars: 16 * MIB,
 } as const;
 
 /**
@@ -321,6 +349,7 @@ export const RATES = {
   live: { points: 60, windowSeconds: 1 },
   uploads: { points: 60, windowSeconds: 60 },
   downloads: { points: 1_200, windowSeconds: 60 },
+  runs: { points: 60, windowSeconds: 60 },
   ai: { points: 50, windowSeconds: 3_600 },
   anonymous: { points: 100, windowSeconds: 900 },
 } as const;

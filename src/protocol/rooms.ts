@@ -32,6 +32,8 @@ export const projectRoom = (projectId: string): Room => `project:${projectId}`;
 export const docRoom = (fileId: string): Room => `doc:${fileId}`;
 /** Sockets that watch a text file as plain JSON (`doc:watch`). */
 export const docWatchRoom = (fileId: string): Room => `doc-watch:${fileId}`;
+/** Sockets that hear of a run (`code:run`): its output and its end. */
+export const runRoom = (runId: string): Room => `run:${runId}`;
 
 /** Either one socket or every socket in a room. */
 export type Target = { connectionId: string } | { room: Room };

@@ -1,7 +1,7 @@
 /** One connection of an agent, from its hello to its end. Nothing that comes is believed: what is wrong ends it. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import type { Duplex } from 'node:stream';
 import type { Log } from '../observability/log.ts';
 import {
   AGENT_LIMITS,
@@ -22,15 +22,20 @@ const WAITING_BYTES = 16 * 1024 * 1024;
 /** The last word gets so long to be read. */
 const LAST_WORD_MS = 1_000;
 
+/** What an agent says after its hello. */
+export type Hearer = (message: Exclude<AgentMessage, { type: 'hello' }>) => void;
+
 export interface AgentConnectionDeps {
-  socket: Socket;
+  stream: Duplex;
   secret: string;
   /** This server's. */
   fence: number;
   log: Log;
-  /** A hello that is right; the connection has been welcomed. May throw `ProtocolError`, as `onMessage`. */
-  onHello: (connection: AgentConnection, hello: Hello) => void;
-  onMessage: (message: Exclude<AgentMessage, { type: 'hello' }>) => void;
+  /**
+   * A hello that is right; the connection has been welcomed. Gives who hears all that follows. Both may throw
+   * `ProtocolError`.
+   */
+  onHello: (connection: AgentConnection, hello: Hello) => Hearer;
   /** Called once. Without a code it is the agent that has ended it. */
   onEnded: (connection: AgentConnection, code: EndCode | undefined, reason: string) => void;
 }
@@ -40,36 +45,41 @@ export class AgentConnection {
   readonly #parser = new FrameParser();
   readonly #budget = new FrameBudget(AGENT_LIMITS.framesPerSecondTaken, performance.now());
   readonly #helloTimer: NodeJS.Timeout;
-  #isGreeted = false;
+  #hear: Hearer | undefined;
   #isEnded = false;
 
   constructor(deps: AgentConnectionDeps) {
     this.#deps = deps;
-    const { socket } = deps;
+    const { stream } = deps;
     this.#helloTimer = setTimeout(() => this.end('timeout', 'No hello'), AGENT_LIMITS.helloMs);
-    socket.on('data', (piece) => this.#receive(piece));
+    stream.on('data', (piece: Uint8Array) => this.#receive(piece));
     // Its close follows.
-    socket.on('error', () => {});
-    socket.on('close', () => this.#ended(undefined, 'The agent has gone'));
+    stream.on('error', () => {});
+    stream.on('end', () => stream.destroy());
+    stream.on('close', () => this.#ended(undefined, 'The agent has gone'));
+  }
+
+  /** What it is made of; only a `Sender` writes to it besides this. */
+  get stream(): Duplex {
+    return this.#deps.stream;
   }
 
   /** Sends; what an ended connection is given goes nowhere. */
   send(message: ServerMessage): void {
     if (this.#isEnded) return;
-    const { socket } = this.#deps;
-    socket.write(encodeServerMessage(message));
-    if (socket.writableLength > WAITING_BYTES) this.end('timeout', 'The agent does not read');
+    this.stream.write(encodeServerMessage(message));
+    if (this.stream.writableLength > WAITING_BYTES) this.end('timeout', 'The agent does not read');
   }
 
   /** Tells the agent why, and ends. Nothing that comes afterwards is looked at. */
   end(code: EndCode, reason: string): void {
     if (this.#isEnded) return;
-    const { socket } = this.#deps;
-    socket.write(encodeServerMessage({ type: 'refused', code, message: reason.slice(0, AGENT_LIMITS.messageLength) }));
+    const { stream } = this;
+    const message = reason.slice(0, AGENT_LIMITS.messageLength);
+    stream.end(encodeServerMessage({ type: 'refused', code, message }), () => stream.destroy());
     this.#ended(code, reason);
-    socket.destroySoon();
-    const timer = setTimeout(() => socket.destroy(), LAST_WORD_MS);
-    socket.once('close', () => clearTimeout(timer));
+    const timer = setTimeout(() => stream.destroy(), LAST_WORD_MS);
+    stream.once('close', () => clearTimeout(timer));
   }
 
   #ended(code: EndCode | undefined, reason: string): void {
@@ -99,21 +109,19 @@ export class AgentConnection {
 
   #handle(message: AgentMessage): void {
     if (message.type === 'hello') return this.#greet(message.hello);
-    if (!this.#isGreeted) throw new ProtocolError('message', 'A message before hello');
-    this.#deps.onMessage(message);
+    if (!this.#hear) throw new ProtocolError('message', 'A message before hello');
+    this.#hear(message);
   }
 
   #greet(hello: Hello): void {
     const { secret, fence, onHello } = this.#deps;
-    if (this.#isGreeted) throw new ProtocolError('message', 'A second hello');
+    if (this.#hear) throw new ProtocolError('message', 'A second hello');
     if (hello.version !== VERSION) throw new ProtocolError('version', `This server speaks version ${VERSION}`);
     if (!isEqual(hello.secret, secret)) throw new ProtocolError('secret', 'Another sandbox has this secret');
-    if (hello.role !== 'terminal') throw new ProtocolError('role', `This server has nothing for ${hello.role}`);
     if (hello.fence > fence) throw new ProtocolError('superseded', `There is a server with the fence ${hello.fence}`);
     clearTimeout(this.#helloTimer);
-    this.#isGreeted = true;
     this.send({ type: 'welcome', fence });
-    onHello(this, hello);
+    this.#hear = onHello(this, hello);
   }
 }
 

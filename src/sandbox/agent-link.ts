@@ -4,8 +4,9 @@
  */
 import type { Log } from '../observability/log.ts';
 import { Fault, withResolvers } from '../protocol/index.ts';
+import type { Duplex } from 'node:stream';
 import { AgentAttachment, type AttachmentEvents } from './agent-attachment.ts';
-import { AgentConnection } from './agent-connection.ts';
+import { AgentConnection, type Hearer } from './agent-connection.ts';
 import {
   AGENT_LIMITS,
   openShape,
@@ -21,14 +22,17 @@ import {
   type Size,
 } from './agent-protocol/index.ts';
 import { listenForAgent, type AgentSocket } from './agent-socket.ts';
+import type { AgentStreams } from './agent-streams.ts';
 import { AgentTerminal } from './agent-terminal.ts';
+import { BulkLink } from './bulk-link.ts';
+import { orAborted, valid } from './requests.ts';
 
-/** Connections that have not said hello: an agent needs one. */
+/** Connections that have not said hello: an agent needs two. */
 const STRANGERS = 4;
 
 export interface AgentLinkOptions {
-  /** The sandbox's own; made if it is not there. */
-  directory: string;
+  /** Of the sandbox's own socket; made if it is not there. Left out: connections come by `take` alone. */
+  directory?: string;
   /** Known to this sandbox's agent only. */
   secret: string;
   /** Of the lease under which this server has the sandbox. */
@@ -71,7 +75,13 @@ export interface AttachOptions {
   creditBytes: number;
 }
 
-/** Listens for the sandbox's agent. */
+interface Question {
+  type: 'kill-all' | 'count';
+  resolve: (answer: number) => void;
+  reject: (error: Fault) => void;
+}
+
+/** The link to a sandbox's agent; with a directory it listens there. */
 export async function createAgentLink(options: AgentLinkOptions): Promise<AgentLink> {
   const link = new AgentLink(options);
   await link.listen();
@@ -79,10 +89,14 @@ export async function createAgentLink(options: AgentLinkOptions): Promise<AgentL
 }
 
 export class AgentLink {
+  /** What goes over the second connection. */
+  readonly streams: AgentStreams;
   readonly #options: AgentLinkOptions;
+  readonly #bulk = new BulkLink();
   readonly #terminals = new Map<number, AgentTerminal>();
   readonly #attachments = new Map<number, AgentAttachment>();
-  readonly #killings = new Map<number, { resolve: (processes: number) => void; reject: (error: Fault) => void }>();
+  /** Questions that wait for their answer, a number. */
+  readonly #questions = new Map<number, Question>();
   readonly #strangers = new Set<AgentConnection>();
   /** Before the agent has said which numbers it uses there can be none of ours. */
   #isNumbered = withResolvers();
@@ -95,37 +109,42 @@ export class AgentLink {
 
   constructor(options: AgentLinkOptions) {
     this.#options = options;
+    this.streams = this.#bulk;
     this.#isNumbered.promise.catch(() => {});
   }
 
   /** Called by `createAgentLink`. */
   async listen(): Promise<void> {
-    const { directory, secret, fence, log } = this.#options;
-    this.#socket = await listenForAgent(directory, (socket) => {
-      if (this.#isClosed || this.#strangers.size >= STRANGERS) {
-        socket.destroy();
-        return;
-      }
-      const connection = new AgentConnection({
-        socket,
-        secret,
-        fence,
-        log,
-        onHello: (connection, hello) => this.#onHello(connection, hello),
-        onMessage: (message) => this.#onMessage(message),
-        onEnded: (connection, code, reason) => this.#onEnded(connection, code, reason),
-      });
-      this.#strangers.add(connection);
+    const { directory } = this.#options;
+    if (directory !== undefined) this.#socket = await listenForAgent(directory, (socket) => this.take(socket));
+  }
+
+  /** A connection of the sandbox's agent: from its socket, or its stdin and stdout where it cannot reach one. */
+  take(stream: Duplex): void {
+    if (this.#isClosed || this.#strangers.size >= STRANGERS) {
+      stream.on('error', () => {});
+      stream.destroy();
+      return;
+    }
+    const { secret, fence, log } = this.#options;
+    const connection = new AgentConnection({
+      stream,
+      secret,
+      fence,
+      log,
+      onHello: (connection, hello) => this.#onHello(connection, hello),
+      onEnded: (connection, code, reason) => this.#onEnded(connection, code, reason),
     });
+    this.#strangers.add(connection);
   }
 
   get isConnected(): boolean {
     return this.#connection !== undefined;
   }
 
-  /** Resolves once the agent has been there. Rejects as the signal does, and when the link is stopped before. */
-  connected(signal?: AbortSignal): Promise<void> {
-    return orAborted(this.#isNumbered.promise, signal);
+  /** Resolves once the agent has been there, with both of its connections. Rejects as the signal does, and when the link is stopped before. */
+  async connected(signal?: AbortSignal): Promise<void> {
+    await orAborted(Promise.all([this.#isNumbered.promise, this.#bulk.served]), signal);
   }
 
   /** The terminals that the agent has, as far as is known; those that have ended stay until they are closed. */
@@ -190,11 +209,12 @@ export class AgentLink {
 
   /** Kills every process of the sandbox's terminals and users, and resolves with their count. */
   killAll(): Promise<number> {
-    const request = this.#nextNumber++;
-    const { promise, resolve, reject } = withResolvers<number>();
-    this.#killings.set(request, { resolve, reject });
-    this.#send({ type: 'kill-all', request });
-    return promise;
+    return this.#ask('kill-all');
+  }
+
+  /** How many bytes of output all terminals of now have had, whether anybody reads them or not. */
+  written(): Promise<number> {
+    return this.#ask('count');
   }
 
   /** Leaves the sandbox: the agent and its terminals go on, and wait for the next server. */
@@ -205,13 +225,29 @@ export class AgentLink {
     for (const connection of [...this.#strangers, ...(this.#connection ? [this.#connection] : [])]) {
       connection.end('stopping', 'The server stops');
     }
+    this.#bulk.stop();
     this.#isNumbered.reject(gone);
     for (const terminal of this.#terminals.values()) terminal.fail(gone);
-    for (const { reject } of this.#killings.values()) reject(gone);
+    for (const { reject } of this.#questions.values()) reject(gone);
   }
 
   #send(message: ServerMessage): void {
     this.#connection?.send(message);
+  }
+
+  #ask(type: Question['type']): Promise<number> {
+    const request = this.#nextNumber++;
+    const { promise, resolve, reject } = withResolvers<number>();
+    this.#questions.set(request, { type, resolve, reject });
+    this.#send({ type, request });
+    return promise;
+  }
+
+  #answer(request: number, type: Question['type'], value: number): void {
+    const question = this.#questions.get(request);
+    if (question?.type !== type) throw new ProtocolError('message', 'An answer to no question');
+    this.#questions.delete(request);
+    question.resolve(value);
   }
 
   #find(id: string): AgentTerminal | undefined {
@@ -224,8 +260,17 @@ export class AgentLink {
     return terminal;
   }
 
-  #onHello(connection: AgentConnection, hello: Hello): void {
+  #onHello(connection: AgentConnection, hello: Hello): Hearer {
     this.#strangers.delete(connection);
+    if (hello.role === 'bulk') {
+      if (hello.terminals.length > 0) throw new ProtocolError('message', 'Terminals on the bulk link');
+      return this.#bulk.serve(connection);
+    }
+    this.#resume(connection, hello);
+    return (message) => this.#onMessage(message);
+  }
+
+  #resume(connection: AgentConnection, hello: Hello): void {
     const { terminals } = hello;
     const ids = new Set(terminals.map(({ id }) => id));
     const numbers = new Set(terminals.map(({ number }) => number));
@@ -255,7 +300,7 @@ export class AgentLink {
       if (attachment.isOver) this.#attachments.delete(number);
       else attachment.resume();
     }
-    for (const request of this.#killings.keys()) this.#send({ type: 'kill-all', request });
+    for (const [request, { type }] of this.#questions) this.#send({ type, request });
     this.#isNumbered.resolve();
     this.#options.events?.onConnected?.();
   }
@@ -275,6 +320,7 @@ export class AgentLink {
     const { log, events } = this.#options;
     if (code !== undefined && code !== 'stopping') log.warn('The link to an agent was ended', { code, reason });
     this.#strangers.delete(connection);
+    this.#bulk.onEnded(connection);
     if (this.#connection === connection) {
       this.#connection = undefined;
       events?.onDisconnected?.(code);
@@ -283,6 +329,7 @@ export class AgentLink {
   }
 
   #onMessage(message: Exclude<AgentMessage, { type: 'hello' }>): void {
+    if ('stream' in message) throw new ProtocolError('message', `The terminal link has no ${message.type}`);
     if (this.#snapshotOf !== undefined) {
       if (message.type !== 'snapshot' || message.attachment !== this.#snapshotOf) {
         throw new ProtocolError('message', 'Something amid a snapshot');
@@ -309,12 +356,10 @@ export class AgentLink {
         this.#attachments.delete(message.attachment);
         return attachment.lose();
       }
-      case 'killed': {
-        const killing = this.#killings.get(message.request);
-        if (!killing) throw new ProtocolError('message', 'Killed without being asked');
-        this.#killings.delete(message.request);
-        return killing.resolve(message.processes);
-      }
+      case 'killed':
+        return this.#answer(message.request, 'kill-all', message.processes);
+      case 'counted':
+        return this.#answer(message.request, 'count', message.bytes);
     }
   }
 
@@ -346,27 +391,5 @@ export class AgentLink {
     const attachment = this.#attachments.get(number);
     if (!attachment) throw new ProtocolError('message', 'An attachment that does not exist');
     return attachment;
-  }
-}
-
-/** What the agent would end the link for is not sent. */
-function valid(read: () => unknown): void {
-  try {
-    read();
-  } catch (error) {
-    throw error instanceof ProtocolError ? new Fault('invalid', error.message) : error;
-  }
-}
-
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  signal.throwIfAborted();
-  const { promise: aborted, reject } = withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', onAbort);
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }

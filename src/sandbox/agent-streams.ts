@@ -1,12 +1,8 @@
 /** What a sandbox's bulk link carries: processes without a terminal, and connections from and to its ports. */
 import type { Duplex, Readable, Writable } from 'node:stream';
-import type { Exit, SignalName } from './agent-protocol/index.ts';
+import type { Exit, SignalName, SpawnRequest } from './agent-protocol/index.ts';
 
-export interface SpawnRequest {
-  argv: string[];
-  env: Record<string, string>;
-  cwd: string;
-}
+export type { SpawnRequest } from './agent-protocol/index.ts';
 
 /** Ends with the link: `exited` rejects with `unavailable` and its streams are destroyed. */
 export interface SandboxProcess {
@@ -22,9 +18,15 @@ export interface SandboxProcess {
 
 export interface AgentStreams {
   readonly isConnected: boolean;
-  /** Rejects with `unavailable` where no process can be started or there is no link. */
+  /**
+   * Rejects with `unavailable` where no process can be started or there is no link, `quota_exceeded` when there are too
+   * many streams, `invalid` and `too_large` as `AgentLink.open`. An aborted one is killed.
+   */
   spawn(request: SpawnRequest, signal?: AbortSignal): Promise<SandboxProcess>;
-  /** Connects to a port of the sandbox's loopback, 127.0.0.1, then ::1. Rejects with `upstream` when nobody listens. */
+  /**
+   * Connects to a port of the sandbox's loopback, 127.0.0.1, then ::1. Rejects with `upstream` when nobody listens, and
+   * as `spawn`. Both ends may end their half and read on; destroying it resets the connection.
+   */
   connect(port: number, signal?: AbortSignal): Promise<Duplex>;
   /**
    * Takes what programs of the sandbox open to the agent's listener of that name (`npm`, `pip`). One taker a name;

@@ -74,6 +74,8 @@ export interface SandboxDriver {
   readonly kind: DriverKind;
   /** Whether its sandboxes outlive this server. */
   readonly survives: boolean;
+  /** Whether one starts at once; otherwise the first start prepares it, which may take minutes. */
+  readonly isReady: boolean;
   /** What holds the files: with a limit of its own, in memory, or nothing that limits them. */
   readonly volumes: 'quota' | 'memory' | 'unlimited';
   /** Rejects with `unavailable` when the engine, the image or room for it is missing. */

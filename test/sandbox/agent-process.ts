@@ -1,12 +1,14 @@
 /** The agent as a process on this machine, and links to it; what a test starts ends with it. */
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Duplex } from 'node:stream';
 import { expect } from 'vitest';
 import { createAgentLink, type AgentLink, type AgentLinkOptions } from '../../src/sandbox/agent-link.ts';
 import { SOCKET_NAME } from '../../src/sandbox/agent-socket.ts';
-import type { OpenRequest } from '../../src/sandbox/agent-protocol/index.ts';
+import type { OpenRequest, Role, SpawnRequest } from '../../src/sandbox/agent-protocol/index.ts';
 import { spawnChild } from '../support/child.ts';
 import { silentLog } from '../support/log.ts';
 
@@ -19,7 +21,7 @@ export interface Stage extends AsyncDisposable {
   /** A link in the stage's directory; it is stopped with the stage. */
   link(options?: Partial<AgentLinkOptions>): Promise<AgentLink>;
   /** Starts an agent, by way of the command line before it; it connects to the stage's socket unless another is named. */
-  agent(prefix?: readonly string[], path?: string): AgentProcess;
+  agent(prefix?: readonly string[], path?: string, env?: Record<string, string>): AgentProcess;
 }
 
 export interface AgentProcess {
@@ -42,8 +44,8 @@ export async function createStage(): Promise<Stage> {
       links.push(link);
       return link;
     },
-    agent(prefix = [], path = socketPath) {
-      const agent = startAgent(path, prefix);
+    agent(prefix = [], path = socketPath, env = {}) {
+      const agent = startAgent(path, prefix, env);
       agents.push(agent);
       return agent;
     },
@@ -55,11 +57,11 @@ export async function createStage(): Promise<Stage> {
   };
 }
 
-function startAgent(socketPath: string, prefix: readonly string[]): AgentProcess {
+function startAgent(socketPath: string, prefix: readonly string[], env: Record<string, string>): AgentProcess {
   const [command, ...args] = [...prefix, process.execPath, ...AGENT];
   const { PATH = '', HOME = '' } = process.env;
   const child = spawnChild(command as string, args, {
-    env: { PATH, HOME, ATELIER_SOCKET: socketPath, ATELIER_SECRET: SECRET },
+    env: { PATH, HOME, ATELIER_SOCKET: socketPath, ATELIER_SECRET: SECRET, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let printed = '';
@@ -76,6 +78,17 @@ function startAgent(socketPath: string, prefix: readonly string[]): AgentProcess
   };
 }
 
+/** An agent whose connection for one role is its own stdin and stdout. */
+export function pipedAgent(role: Role): { connection: Duplex; child: ChildProcess } {
+  const { PATH = '', HOME = '' } = process.env;
+  const child = spawnChild(process.execPath, AGENT, {
+    env: { PATH, HOME, ATELIER_SOCKET: '-', ATELIER_ROLES: role, ATELIER_SECRET: SECRET },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  if (!child.stdin || !child.stdout) throw new Error('No pipes');
+  return { connection: Duplex.from({ readable: child.stdout, writable: child.stdin }), child };
+}
+
 /** A terminal that runs this line of shell. */
 export const shell = (id: string, line: string, more: Partial<OpenRequest> = {}): OpenRequest => ({
   id,
@@ -84,6 +97,14 @@ export const shell = (id: string, line: string, more: Partial<OpenRequest> = {})
   cwd: '/',
   columns: 80,
   rows: 24,
+  ...more,
+});
+
+/** The same without a terminal. */
+export const line = (text: string, more: Partial<SpawnRequest> = {}): SpawnRequest => ({
+  argv: ['/bin/sh', '-c', text],
+  env: { PATH: process.env['PATH'] ?? '' },
+  cwd: '/',
   ...more,
 });
 

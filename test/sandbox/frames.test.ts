@@ -96,6 +96,15 @@ const AGENT_MESSAGES: AgentMessage[] = [
   { type: 'end', attachment: 9, seq: 12, exit: { code: 0, signal: 15 } },
   { type: 'gone', attachment: 2 ** 32 - 1 },
   { type: 'killed', request: 4, processes: 17 },
+  { type: 'counted', request: 5, bytes: 2 ** 40 },
+  { type: 'started', stream: 4 },
+  { type: 'unable', stream: 4, code: 'port' },
+  { type: 'ended', stream: 4, exit: { code: 1, signal: 9 } },
+  { type: 'incoming', stream: 2 ** 31, listener: 'npm' },
+  { type: 'data', stream: 4, data: Uint8Array.of(1, 2) },
+  { type: 'finish', stream: 4 },
+  { type: 'reset', stream: 2 ** 32 - 1 },
+  { type: 'more', stream: 4, bytes: 32_768 },
 ];
 
 const SERVER_MESSAGES: ServerMessage[] = [
@@ -119,6 +128,14 @@ const SERVER_MESSAGES: ServerMessage[] = [
   { type: 'credit', attachment: 2, bytes: 10 },
   { type: 'detach', attachment: 2 },
   { type: 'kill-all', request: 1 },
+  { type: 'count', request: 2 },
+  { type: 'spawn', stream: 1, request: { argv: ['sh', '-c', ''], env: { A: 'é' }, cwd: '/' } },
+  { type: 'connect', stream: 4, port: 65_535 },
+  { type: 'kill', stream: 1, signal: 'SIGKILL' },
+  { type: 'data', stream: 4, data: Uint8Array.of(1, 2) },
+  { type: 'finish', stream: 4 },
+  { type: 'reset', stream: 2 ** 31 },
+  { type: 'more', stream: 4, bytes: 1 },
 ];
 
 const frameOf = (bytes: Uint8Array): Frame => [...new FrameParser().push(bytes)][0] as Frame;
@@ -137,7 +154,7 @@ test('[AG-2] a message with a byte less or more is refused, and so is one sent b
     ...(frame.payload.length > 0 ? [{ ...frame, payload: frame.payload.subarray(0, -1) }] : []),
   ];
   // What ends in bytes of any length cannot tell; a snapshot's part can be longer than its whole.
-  const open = new Set(['output', 'input', 'snapshot']);
+  const open = new Set(['output', 'input', 'snapshot', 'data', 'incoming']);
   for (const message of AGENT_MESSAGES) {
     const frame = frameOf(encodeAgentMessage(message));
     expect(() => decodeServerMessage(frame)).toThrow(ProtocolError);

@@ -19,14 +19,13 @@ test('[AG-3] the socket is for the agent alone: its directory 0710, itself 0660'
   expect((await stat(stage.socketPath)).mode & 0o777).toBe(0o660);
 });
 
-test('[AG-3] a hello with the wrong secret, version, role or fence is refused with its code', async () => {
+test('[AG-3] a hello with the wrong secret, version or fence is refused with its code', async () => {
   await using stage = await createStage();
   let superseded = 0;
   const link = await stage.link({ fence: 5, events: { onSuperseded: () => superseded++ } });
   const refusals: [Partial<Hello>, string][] = [
     [{ secret: 'a guess' }, 'secret'],
     [{ version: 2 }, 'version'],
-    [{ role: 'bulk' }, 'role'],
     [{ fence: 6 }, 'superseded'],
     // Nobody learns by the fence whether the secret is right.
     [{ fence: 6, secret: 'a guess' }, 'secret'],
@@ -103,6 +102,7 @@ const FORGED: Record<string, AgentMessage[]> = {
     { type: 'exited', terminal: 1, seq: 100, exit },
   ],
   'a killing that nobody asked for': [{ type: 'killed', request: 3, processes: 1 }],
+  'a count that nobody asked for': [{ type: 'counted', request: 3, bytes: 1 }],
 };
 
 test.each(Object.entries(FORGED))('[AG-18] %s ends the link, and the next one is whole', async (_, messages) => {

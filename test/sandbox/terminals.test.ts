@@ -293,6 +293,18 @@ test('[AG-16] kill-all ends what terminals run, forking or not, and terminals te
   await view(link, 'after').sees('alive');
 });
 
+test('[AG-27] output counts whether anybody reads it or not', async () => {
+  await using stage = await createStage();
+  const link = await stage.link();
+  stage.agent();
+  expect(await link.written()).toBe(0);
+  await link.open(shell('a', 'printf 12345; sleep 1000'));
+  await link.open(shell('b', 'printf 678; sleep 1000'));
+  await expect.poll(() => link.written()).toBe(8);
+  await view(link, 'a').sees('12345');
+  expect(await link.written()).toBe(8);
+});
+
 test.skipIf(process.getuid?.() !== 0)(
   "[AG-16] kill-all reaches what has left its session, by the user that the sandbox's shells run as",
   async () => {

@@ -54,6 +54,7 @@ export const testEnvironment = (dataDir: string): Record<string, string> => ({
   LOG_LEVEL: 'error',
   RATE_LIMIT_SCALE: '0',
   AI_PROVIDER: 'demo',
+  SANDBOX: 'off',
   ...freshDatabaseUri(),
 });
 

@@ -25,6 +25,7 @@ import { FilePath } from './shapes.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { Spool, Spooled } from './spool.ts';
 import { toFile } from './views.ts';
+import type { ProjectContents } from './project-contents.ts';
 import { openArchive } from './zip-in.ts';
 import { createArchive, type FileToArchive } from './zip-out.ts';
 
@@ -54,19 +55,17 @@ export interface FileRoutesDeps {
   uploads: SignedAddresses;
   snapshotFiles: SignedAddresses;
   texts: (fileIds: readonly string[]) => Promise<Map<string, string>>;
+  projectContents: ProjectContents;
   /** All files of a project at one moment. */
   rows: (projectId: string) => Promise<FileRecord[]>;
   limits: Pick<Limits, 'take'>;
 }
 
 const Signed = z.object({ expires: z.string(), signature: z.string() });
-/** What is read at once for an archive. */
-const WINDOW_FILES = 50;
-const WINDOW_BYTES = 4 * 1_048_576;
 
 export function createFileRoutes(deps: FileRoutesDeps): (tools: RouteTools) => Router {
   const { models, access, projects, quota, contents, versions, arrivals, placing, planned, importing } = deps;
-  const { reading, snapshots, spool, downloads, uploads, snapshotFiles, texts, rows, limits } = deps;
+  const { reading, snapshots, spool, downloads, uploads, snapshotFiles, texts, projectContents, rows, limits } = deps;
 
   return ({ session, answer }) => {
     const router = Router();
@@ -230,27 +229,13 @@ export function createFileRoutes(deps: FileRoutesDeps): (tools: RouteTools) => R
     });
   }
 
-  /** Texts a few at a time; whoever loses access in the middle gets no more. */
   async function* filesToArchive(
     all: readonly FileRecord[],
     check: () => Promise<unknown>,
   ): AsyncGenerator<FileToArchive> {
-    for (const window of windowsOf(all)) {
-      await check();
-      const ids = window.filter(({ kind }) => kind === 'text').map(({ _id }) => _id.toHexString());
-      const byId = await texts(ids);
-      for (const file of window) {
-        const text = byId.get(file._id.toHexString());
-        yield {
-          path: file.path,
-          modifiedAt: file.updatedAt,
-          isPacked: file.kind === 'blob' && isPacked(file.path),
-          open: async () => {
-            if (file.kind === 'text') return text === undefined ? undefined : Readable.from([Buffer.from(text)]);
-            return contents.body((await reading.present(file)).contentId);
-          },
-        };
-      }
+    for await (const { file, open } of projectContents.read(all, check)) {
+      const { path, updatedAt: modifiedAt, kind } = file;
+      yield { path, modifiedAt, isPacked: kind === 'blob' && isPacked(path), open };
     }
   }
 
@@ -282,22 +267,6 @@ async function whileHere<T>(stream: Request | Response, work: (signal: AbortSign
   } finally {
     stream.off('close', onClose);
   }
-}
-
-function* windowsOf(files: readonly FileRecord[]): Generator<FileRecord[]> {
-  let window: FileRecord[] = [];
-  let bytes = 0;
-  for (const file of files) {
-    const size = file.kind === 'text' ? file.sizeBytes : 0;
-    if (window.length === WINDOW_FILES || (window.length > 0 && bytes + size > WINDOW_BYTES)) {
-      yield window;
-      window = [];
-      bytes = 0;
-    }
-    window.push(file);
-    bytes += size;
-  }
-  if (window.length > 0) yield window;
 }
 
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('base64url');

@@ -20,6 +20,7 @@ import { createFileHandlers } from './handlers.ts';
 import type { RouteTools } from './http.ts';
 import { Listing } from './listing.ts';
 import { createFileModels, type FileRecord } from './model.ts';
+import type { FileToRead } from './project-contents.ts';
 import { Quota, type QuotaDeps, type Usage } from './quota.ts';
 import { Removal } from './removal.ts';
 import { FileSearch } from './search.ts';
@@ -66,6 +67,8 @@ export interface Files extends FilePort {
   write(projectId: string, userId: string, files: readonly NewText[]): Promise<FileRecord[]>;
   /** All files of a project into one that has none yet. May be repeated. */
   copyProject(fromProjectId: string, toProjectId: string, userId: string): Promise<void>;
+  /** All files of a project with their contents, for whoever `check` lets pass. */
+  contents(projectId: string, check: () => Promise<unknown>): AsyncIterable<FileToRead>;
   /** What the files of the user's projects take, and what they may take. */
   usage(userId: string): Promise<Usage>;
   /** The project is gone. May be repeated. */
@@ -156,6 +159,7 @@ export function createFiles(deps: FilesDeps): Files {
 
     write: (projectId, userId, texts) => copying.writeTexts(projectId, userId, texts),
     copyProject: (from, to, userId) => copying.copyProject(from, to, userId),
+    contents: (projectId, check) => transfers.read(projectId, check),
     usage: (userId) => quota.usage(userId),
     async removeOfProject(projectId, signal) {
       await removal.removeOfProject(projectId, signal);

@@ -20,6 +20,7 @@ import { Importing, type ImportRecord, type ImportingDeps } from './importing.ts
 import type { FileModels, FileRecord } from './model.ts';
 import { Placing } from './placing.ts';
 import { PlannedUploads } from './planned-uploads.ts';
+import { ProjectContents, type FileToRead } from './project-contents.ts';
 import type { Quota } from './quota.ts';
 import { Snapshots, type SnapshotRecord } from './snapshots.ts';
 import { Spool } from './spool.ts';
@@ -51,6 +52,8 @@ export interface Transfers {
   handlers: Handlers<typeof transferOperations>;
   routes: (tools: RouteTools) => Router;
   reading: BlobReading;
+  /** All files of a project with their contents, a few at a time, each time after `check`. */
+  read(projectId: string, check: () => Promise<unknown>): AsyncIterable<FileToRead>;
   /** All versions, for good. May be repeated. */
   remove(fileIds: readonly string[]): Promise<void>;
   removeOfProject(projectId: string): Promise<void>;
@@ -82,6 +85,7 @@ export function createTransfers(deps: TransfersDeps): Transfers {
   });
   const versions = new VersionStore({ versions: versionRows, release: (ids) => contents.release(ids), now });
   const reading = new BlobReading({ models, blobs, contents, versions, addresses: downloads, now });
+  const projectContents = new ProjectContents({ texts, reading, contents });
   const collector: Collector<ContentRecord> = new Collector({
     what: 'contents of files',
     due: (limit) => contents.due(limit),
@@ -170,11 +174,15 @@ export function createTransfers(deps: TransfersDeps): Transfers {
       uploads,
       snapshotFiles,
       texts,
+      projectContents,
       rows,
       limits,
     }),
 
     reading,
+    read: async function* (projectId, check) {
+      yield* projectContents.read(await rows(projectId), check);
+    },
     remove: (fileIds) => versions.removeOf(fileIds.map((id) => new Types.ObjectId(id))),
     removeOfProject: (projectId) => snapshots.removeOfProject(projectId),
     removeOfUser: (userId) => snapshots.removeOfUser(userId),

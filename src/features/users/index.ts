@@ -58,6 +58,8 @@ export interface Users {
   erase(userId: string): Promise<void>;
   /** In the order of `ids`; those who do not exist are left out. */
   findByIds(ids: readonly string[]): Promise<User[]>;
+  /** Whether nobody who has an account has had it for longer. */
+  isFirst(userId: string): Promise<boolean>;
   /** Which of the ids are users, and still have their account. */
   exists(ids: readonly string[]): Promise<string[]>;
   /** The generated picture; undefined when there is no such user. */
@@ -200,6 +202,14 @@ export function createUsers({ connection, now = Date.now, adminEmail }: UsersDep
         .find({ _id: { $in: objectIds(ids) }, deletedAt: { $exists: false } }, { projection: { _id: 1 } })
         .toArray();
       return records.map((record) => String(record._id));
+    },
+
+    async isFirst(userId) {
+      const first = await collection.findOne(
+        { deletedAt: { $exists: false } },
+        { projection: { _id: 1 }, sort: { _id: 1 } },
+      );
+      return first !== null && String(first._id) === userId;
     },
 
     async avatarSvg(userId) {

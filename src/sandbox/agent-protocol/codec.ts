@@ -2,9 +2,29 @@
 import { pack, packJson, parseJson, PayloadReader, wrong } from './fields.ts';
 import { encodeFrame, type Frame } from './frame.ts';
 import { AGENT_LIMITS } from './limits.ts';
-import { SIGNALS, VERSION, type AgentMessage, type ServerMessage, type SignalName, type Size } from './messages.ts';
+import {
+  SIGNALS,
+  UNABLE,
+  VERSION,
+  type AgentMessage,
+  type Exit,
+  type ServerMessage,
+  type SignalName,
+  type Size,
+  type StreamMessage,
+  type UnableCode,
+} from './messages.ts';
 import { ProtocolError } from './protocol-error.ts';
-import { failedShape, helloShape, openShape, refusedShape, sizeShape, welcomeShape } from './shapes.ts';
+import {
+  failedShape,
+  helloShape,
+  LISTENER,
+  openShape,
+  refusedShape,
+  sizeShape,
+  spawnShape,
+  welcomeShape,
+} from './shapes.ts';
 
 /** The `type` byte of a frame. Each direction has its own, so that nothing that is sent back means anything. */
 export const AGENT_TYPES = {
@@ -19,6 +39,15 @@ export const AGENT_TYPES = {
   gone: 9,
   killed: 10,
   closed: 11,
+  started: 12,
+  unable: 13,
+  ended: 14,
+  incoming: 15,
+  data: 16,
+  finish: 17,
+  reset: 18,
+  more: 19,
+  counted: 20,
 } as const satisfies Record<AgentMessage['type'], number>;
 
 export const SERVER_TYPES = {
@@ -33,6 +62,14 @@ export const SERVER_TYPES = {
   credit: 73,
   detach: 74,
   'kill-all': 75,
+  spawn: 76,
+  connect: 77,
+  kill: 78,
+  data: 79,
+  finish: 80,
+  reset: 81,
+  more: 82,
+  count: 83,
 } as const satisfies Record<ServerMessage['type'], number>;
 
 const NOTHING = new Uint8Array(0);
@@ -41,6 +78,13 @@ const { chunkBytes } = AGENT_LIMITS;
 /** For each message the frame's channel and payload. */
 type Fields<M extends { type: string }> = {
   [T in M['type']]: (message: Extract<M, { type: T }>) => [channel: number, payload: Uint8Array];
+};
+
+const STREAM_FIELDS: Fields<StreamMessage> = {
+  data: ({ stream, data }) => [stream, data],
+  finish: ({ stream }) => [stream, NOTHING],
+  reset: ({ stream }) => [stream, NOTHING],
+  more: ({ stream, bytes }) => [stream, pack([[bytes, 4]])],
 };
 
 const AGENT_FIELDS: Fields<AgentMessage> = {
@@ -64,6 +108,20 @@ const AGENT_FIELDS: Fields<AgentMessage> = {
   end: ({ attachment, ...ended }) => [attachment, packExit(ended)],
   gone: ({ attachment }) => [attachment, NOTHING],
   killed: ({ request, processes }) => [request, pack([[processes, 4]])],
+  counted: ({ request, bytes }) => [request, pack([[bytes, 8]])],
+  started: ({ stream }) => [stream, NOTHING],
+  unable: ({ stream, code }) => [stream, pack([[UNABLE[code], 1]])],
+  ended: ({ stream, exit }) => {
+    return [
+      stream,
+      pack([
+        [exit.code, 1],
+        [exit.signal, 1],
+      ]),
+    ];
+  },
+  incoming: ({ stream, listener }) => [stream, new TextEncoder().encode(listener)],
+  ...STREAM_FIELDS,
 };
 
 /** The frame of a message from an agent. */
@@ -111,6 +169,25 @@ export function decodeAgentMessage({ type, channel, payload }: Frame): AgentMess
       return { type: 'gone', attachment: channel };
     case AGENT_TYPES.killed:
       return last(fields, { type: 'killed', request: channel, processes: fields.u32() });
+    case AGENT_TYPES.counted:
+      return last(fields, { type: 'counted', request: channel, bytes: fields.u64() });
+    case AGENT_TYPES.started:
+      fields.end();
+      return { type: 'started', stream: channel };
+    case AGENT_TYPES.unable:
+      return last(fields, { type: 'unable', stream: channel, code: nameOf<UnableCode>(UNABLE, fields.u8()) });
+    case AGENT_TYPES.ended:
+      return last(fields, { type: 'ended', stream: channel, exit: unpackHow(fields) });
+    case AGENT_TYPES.incoming: {
+      const listener = new TextDecoder().decode(payload);
+      if (!LISTENER.test(listener)) throw wrong('The name of a listener');
+      return { type: 'incoming', stream: channel, listener };
+    }
+    case AGENT_TYPES.data:
+    case AGENT_TYPES.finish:
+    case AGENT_TYPES.reset:
+    case AGENT_TYPES.more:
+      return decodeStreamMessage(type - AGENT_TYPES.data, channel, fields);
     default:
       throw new ProtocolError('frame', `No agent sends frames of type ${type}`);
   }
@@ -143,6 +220,11 @@ const SERVER_FIELDS: Fields<ServerMessage> = {
   credit: ({ attachment, bytes }) => [attachment, pack([[bytes, 4]])],
   detach: ({ attachment }) => [attachment, NOTHING],
   'kill-all': ({ request }) => [request, NOTHING],
+  count: ({ request }) => [request, NOTHING],
+  spawn: ({ stream, request }) => [stream, packJson(request)],
+  connect: ({ stream, port }) => [stream, pack([[port, 2]])],
+  kill: ({ stream, signal }) => [stream, pack([[SIGNALS[signal], 1]])],
+  ...STREAM_FIELDS,
 };
 
 /** The frame of a message from a server. */
@@ -173,7 +255,7 @@ export function decodeServerMessage({ type, channel, payload }: Frame): ServerMe
     case SERVER_TYPES.resize:
       return last(fields, { type: 'resize', terminal: channel, ...unpackSize(fields) });
     case SERVER_TYPES.signal:
-      return last(fields, { type: 'signal', terminal: channel, signal: signalOf(fields.u8()) });
+      return last(fields, { type: 'signal', terminal: channel, signal: nameOf<SignalName>(SIGNALS, fields.u8()) });
     case SERVER_TYPES.close:
       fields.end();
       return { type: 'close', terminal: channel };
@@ -193,12 +275,40 @@ export function decodeServerMessage({ type, channel, payload }: Frame): ServerMe
     case SERVER_TYPES['kill-all']:
       fields.end();
       return { type: 'kill-all', request: channel };
+    case SERVER_TYPES.count:
+      fields.end();
+      return { type: 'count', request: channel };
+    case SERVER_TYPES.spawn:
+      return { type: 'spawn', stream: channel, request: parseJson(payload, spawnShape) };
+    case SERVER_TYPES.connect:
+      return last(fields, { type: 'connect', stream: channel, port: fields.u16() });
+    case SERVER_TYPES.kill:
+      return last(fields, { type: 'kill', stream: channel, signal: nameOf<SignalName>(SIGNALS, fields.u8()) });
+    case SERVER_TYPES.data:
+    case SERVER_TYPES.finish:
+    case SERVER_TYPES.reset:
+    case SERVER_TYPES.more:
+      return decodeStreamMessage(type - SERVER_TYPES.data, channel, fields);
     default:
       throw new ProtocolError('frame', `No server sends frames of type ${type}`);
   }
 }
 
-type WithExit = { seq: number; exit: { code: number; signal: number } };
+/** Both directions have these four in the same order. */
+function decodeStreamMessage(kind: number, stream: number, fields: PayloadReader): StreamMessage {
+  switch (kind) {
+    case 0:
+      return { type: 'data', stream, data: fields.rest(1, chunkBytes) };
+    case 1:
+      return last(fields, { type: 'finish', stream });
+    case 2:
+      return last(fields, { type: 'reset', stream });
+    default:
+      return last(fields, { type: 'more', stream, bytes: fields.u32() });
+  }
+}
+
+type WithExit = { seq: number; exit: Exit };
 
 const packExit = ({ seq, exit }: WithExit): Uint8Array =>
   pack([
@@ -207,18 +317,19 @@ const packExit = ({ seq, exit }: WithExit): Uint8Array =>
     [exit.signal, 1],
   ]);
 
-const unpackExit = (fields: PayloadReader): WithExit =>
-  last(fields, { seq: fields.u64(), exit: { code: fields.u8(), signal: fields.u8() } });
+const unpackExit = (fields: PayloadReader): WithExit => last(fields, { seq: fields.u64(), exit: unpackHow(fields) });
+
+const unpackHow = (fields: PayloadReader): Exit => ({ code: fields.u8(), signal: fields.u8() });
 
 function unpackSize(fields: PayloadReader): Size {
   const size = { columns: fields.u16(), rows: fields.u16() };
   return sizeShape(size, 'the size');
 }
 
-function signalOf(number: number): SignalName {
-  const found = Object.entries(SIGNALS).find(([, value]) => value === number);
-  if (!found) throw wrong(`Signal ${number}`);
-  return found[0] as SignalName;
+function nameOf<T extends string>(numbers: Record<T, number>, number: number): T {
+  const found = Object.entries(numbers).find(([, value]) => value === number);
+  if (!found) throw wrong(`Nothing has the number ${number}`);
+  return found[0] as T;
 }
 
 /** The message, whose last field has been read. */

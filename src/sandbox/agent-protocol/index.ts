@@ -6,4 +6,4 @@ export * from './frame.ts';
 export * from './limits.ts';
 export * from './messages.ts';
 export * from './protocol-error.ts';
-export { openShape, sizeShape } from './shapes.ts';
+export { LISTENER, openShape, sizeShape, spawnShape } from './shapes.ts';

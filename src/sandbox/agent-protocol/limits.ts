@@ -21,6 +21,14 @@ export const AGENT_LIMITS = {
   terminals: 128,
   /** Readers of one agent's terminals. */
   attachments: 512,
+  /** Of a stream, what has been sent and not been taken; one that nobody reads costs this much. */
+  streamBytes: 64 * KIB,
+  /** Streams that the server has opened, of which a process takes three … */
+  serverStreams: 512,
+  /** … and those that programs have opened at the agent's listeners: a package manager opens about 20. */
+  agentStreams: 256,
+  /** A listener's name. */
+  listenerLength: 32,
   columns: 500,
   rows: 200,
   /** A terminal's name. */

@@ -52,6 +52,14 @@ export interface OpenRequest extends Size {
   owner?: { uid: number; gid: number } | undefined;
 }
 
+/** What is run without a terminal. */
+export interface SpawnRequest {
+  argv: string[];
+  /** All of the environment: nothing is inherited. */
+  env: Record<string, string>;
+  cwd: string;
+}
+
 export const OPEN_FAILURES = ['fork', 'limit'] as const;
 export type OpenFailure = (typeof OPEN_FAILURES)[number];
 
@@ -69,7 +77,35 @@ export const SIGNALS = {
 } as const;
 export type SignalName = keyof typeof SIGNALS;
 
+/** Streams that an agent opens are numbered from here on, those of a server below. */
+export const FIRST_AGENT_STREAM = 2 ** 31;
+
+/** Why a stream could not be opened, with its number: no process, too many of them, nobody listens. */
+export const UNABLE = { fork: 1, limit: 2, port: 3 } as const;
+export type UnableCode = keyof typeof UNABLE;
+
+/** What both ends say of a stream. */
+export type StreamMessage =
+  | { type: 'data'; stream: number; data: Uint8Array }
+  | { type: 'finish'; stream: number }
+  | { type: 'reset'; stream: number }
+  | { type: 'more'; stream: number; bytes: number };
+
+export type AgentStreamMessage =
+  | StreamMessage
+  | { type: 'started'; stream: number }
+  | { type: 'unable'; stream: number; code: UnableCode }
+  | { type: 'ended'; stream: number; exit: Exit }
+  | { type: 'incoming'; stream: number; listener: string };
+
+export type ServerStreamMessage =
+  | StreamMessage
+  | { type: 'spawn'; stream: number; request: SpawnRequest }
+  | { type: 'connect'; stream: number; port: number }
+  | { type: 'kill'; stream: number; signal: SignalName };
+
 export type AgentMessage =
+  | AgentStreamMessage
   | { type: 'hello'; hello: Hello }
   | { type: 'opened'; terminal: number }
   | { type: 'failed'; terminal: number; code: OpenFailure; message: string }
@@ -87,9 +123,11 @@ export type AgentMessage =
     } & Size)
   | { type: 'end'; attachment: number; seq: number; exit: Exit }
   | { type: 'gone'; attachment: number }
-  | { type: 'killed'; request: number; processes: number };
+  | { type: 'killed'; request: number; processes: number }
+  | { type: 'counted'; request: number; bytes: number };
 
 export type ServerMessage =
+  | ServerStreamMessage
   | { type: 'welcome'; fence: number }
   | { type: 'refused'; code: EndCode; message: string }
   | { type: 'open'; terminal: number; request: OpenRequest }
@@ -100,4 +138,5 @@ export type ServerMessage =
   | { type: 'attach'; attachment: number; terminal: number; after: number; creditBytes: number }
   | { type: 'credit'; attachment: number; bytes: number }
   | { type: 'detach'; attachment: number }
-  | { type: 'kill-all'; request: number };
+  | { type: 'kill-all'; request: number }
+  | { type: 'count'; request: number };

@@ -10,8 +10,6 @@ export const END_CODES = [
   'timeout',
   'secret',
   'version',
-  /** A role that this server does not serve. */
-  'role',
   /** The agent knows of a server with a higher fence. */
   'superseded',
   /** The agent has connected anew. */

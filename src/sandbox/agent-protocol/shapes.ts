@@ -8,6 +8,7 @@ import {
   type Hello,
   type OpenFailure,
   type OpenRequest,
+  type SpawnRequest,
   type Size,
   type TerminalState,
 } from './messages.ts';
@@ -30,6 +31,8 @@ const id: Read<string> = (value, where) => {
   if (!/^[\w.:-]+$/.test(name)) throw wrong(`${where} is no id`);
   return name;
 };
+/** What a listener of the agent may be called. */
+export const LISTENER = new RegExp(`^[a-z][a-z0-9-]{0,${AGENT_LIMITS.listenerLength - 1}}$`);
 const size = { columns: integer(1, AGENT_LIMITS.columns), rows: integer(1, AGENT_LIMITS.rows) };
 
 export const sizeShape = record<Size>(size);
@@ -55,16 +58,21 @@ export const helloShape = record<Hello>({
   terminals: listOf(terminalState, AGENT_LIMITS.terminals),
 });
 
-export const openShape = record<OpenRequest>({
-  ...size,
-  id,
-  argv: (value, where) => {
+const command = {
+  argv: (value: unknown, where: string): string[] => {
     const argv = listOf(cString(0), AGENT_LIMITS.words)(value, where);
     cString(1)(argv[0], `${where}[0]`);
     return argv;
   },
   env: textsByName(AGENT_LIMITS.words),
   cwd: cString(1),
+};
+
+export const spawnShape = record<SpawnRequest>(command);
+export const openShape = record<OpenRequest>({
+  ...size,
+  ...command,
+  id,
   owner: optional(record<{ uid: number; gid: number }>({ uid: integer(0, ID_MAX), gid: integer(0, ID_MAX) })),
 });
 

@@ -59,6 +59,7 @@ interface Deps {
 class DockerDriver implements SandboxDriver {
   readonly kind = 'docker';
   readonly survives = true;
+  readonly isReady = true;
   readonly #deps: Deps;
 
   constructor(deps: Deps) {

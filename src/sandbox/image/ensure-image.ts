@@ -33,6 +33,11 @@ export async function ensureSandboxImage({ engine, log, image, onLine }: EnsureI
   return name;
 }
 
+/** Whether `ensureSandboxImage` would have nothing to do. Rejects when the engine does not answer. */
+export async function hasSandboxImage(engine: Engine, image?: string): Promise<boolean> {
+  return engine.hasImage(image ?? imageName(await imageInputs()));
+}
+
 /** What the engine knows as arguments of every build, and keeps out of the image. */
 function proxies(): Record<string, string> {
   const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'];

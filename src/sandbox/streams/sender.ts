@@ -1,49 +1,51 @@
 /** Sends on one connection: answers first, then what each source has, in turn. */
-import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import {
-  AGENT_LIMITS,
-  encodeAgentMessage,
-  FrameBudget,
-  type AgentMessage,
-} from '../../src/sandbox/agent-protocol/index.ts';
+import type { Duplex } from 'node:stream';
+import { AGENT_LIMITS, FrameBudget } from '../agent-protocol/index.ts';
 
-/** What may wait in the socket: enough to keep it busy, little enough that a keystroke's echo gets through. */
-const SOCKET_BYTES = 64 * 1024;
+/** What may wait in the connection: enough to keep it busy, little enough that a keystroke's echo gets through. */
+const CONNECTION_BYTES = 64 * 1024;
 /** When the second's frames are spent, what has come up meanwhile goes together after this. */
 const PACE_MS = 10;
 
 /** Something that has messages to send, made at the moment when they can go; those of one turn go together. */
-export interface Source {
-  next(): AgentMessage[];
+export interface Source<M> {
+  next(): M[];
 }
 
-export class Sender {
-  readonly #socket: Socket;
+export class Sender<M> {
+  readonly #connection: Duplex;
+  readonly #encode: (message: M) => Uint8Array;
   readonly #budget = new FrameBudget(AGENT_LIMITS.framesPerSecond, performance.now());
-  readonly #answers: AgentMessage[] = [];
-  readonly #ready = new Set<Source>();
+  readonly #answers: M[] = [];
+  readonly #ready = new Set<Source<M>>();
   #isScheduled = false;
   #pace: NodeJS.Timeout | undefined;
 
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.on('drain', () => this.#pump());
-    socket.once('close', () => clearTimeout(this.#pace));
+  constructor(connection: Duplex, encode: (message: M) => Uint8Array) {
+    this.#connection = connection;
+    this.#encode = encode;
+    connection.on('drain', () => this.#pump());
+    connection.once('close', () => clearTimeout(this.#pace));
   }
 
-  answer(message: AgentMessage): void {
+  /** Answers that the other end has not read yet. */
+  get waiting(): number {
+    return this.#answers.length;
+  }
+
+  answer(message: M): void {
     this.#answers.push(message);
     this.#schedule();
   }
 
   /** The source may have something to send. */
-  wake(source: Source): void {
+  wake(source: Source<M>): void {
     this.#ready.add(source);
     this.#schedule();
   }
 
-  forget(source: Source): void {
+  forget(source: Source<M>): void {
     this.#ready.delete(source);
   }
 
@@ -58,7 +60,8 @@ export class Sender {
   }
 
   #pump(): void {
-    while (!this.#socket.destroyed && !this.#pace && this.#socket.writableLength < SOCKET_BYTES) {
+    const connection = this.#connection;
+    while (connection.writable && !this.#pace && connection.writableLength < CONNECTION_BYTES) {
       if (this.#answers.length === 0 && this.#ready.size === 0) return;
       if (!this.#budget.take(performance.now())) {
         this.#pace = setTimeout(() => {
@@ -68,11 +71,11 @@ export class Sender {
         return;
       }
       const answer = this.#answers.shift();
-      for (const message of answer ? [answer] : this.#nextOfSources()) this.#socket.write(encodeAgentMessage(message));
+      for (const message of answer ? [answer] : this.#nextOfSources()) connection.write(this.#encode(message));
     }
   }
 
-  #nextOfSources(): AgentMessage[] {
+  #nextOfSources(): M[] {
     for (const source of this.#ready) {
       this.#ready.delete(source);
       const messages = source.next();
