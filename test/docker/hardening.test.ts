@@ -1,7 +1,7 @@
 /** What a sandbox's user may try, on a real engine, and what comes of it. */
 import { expect, test } from 'vitest';
 import { view } from '../sandbox/agent-process.ts';
-import { createDockerStage, outputOf, runIn, specOf } from '../support/docker.ts';
+import { createDockerStage, openIn, outputOf, runIn, specOf } from '../support/docker.ts';
 
 /** A line that runs this Python. */
 const python = (program: string): string => `python3 - <<'END'\n${program}\nEND`;
@@ -226,15 +226,7 @@ while True:
   const floods = [1, 2, 3, 4].map((n) => `flood-${n}`);
   for (const id of floods) {
     const own = program.replace('/work/written', `/work/${id}`);
-    await sandbox.link.open({
-      id,
-      argv: sandbox.asUser(['bash', '-c', `read go; ${python(own)}`]),
-      env: { ...sandbox.env },
-      cwd: '/work',
-      columns: 80,
-      rows: 24,
-      ...(sandbox.owner ? { owner: sandbox.owner } : {}),
-    });
+    await openIn(sandbox, id, `read go; ${python(own)}`);
     // Takes a little, and then nothing.
     view(sandbox.link, id, { creditBytes: 1_000, keepsUp: false });
     sandbox.link.input(id, Buffer.from('go\n'));

@@ -10,6 +10,7 @@ import { imageInputs, imageName } from '../../src/sandbox/image/image-context.ts
 import { view, type Viewer } from '../sandbox/agent-process.ts';
 import { silentLog } from './log.ts';
 
+export const SECRET = 'a secret of a test';
 const MIB = 1024 * 1024;
 
 export interface DockerStage extends AsyncDisposable {
@@ -32,7 +33,7 @@ export async function createDockerStage(engine?: Engine): Promise<DockerStage> {
       engine: used,
       sandboxDir,
       instanceId,
-      secret: 'a secret of a test',
+      secret: SECRET,
       image: imageName(await imageInputs()),
       log: silentLog,
       ...options,
@@ -68,7 +69,7 @@ export const specOf = (spec: Partial<SandboxSpec> = {}): SandboxSpec => ({
 });
 
 /** Opens a terminal in which this line of bash runs. */
-export async function runIn(sandbox: Sandbox, id: string, line: string): Promise<Viewer> {
+export async function openIn(sandbox: Sandbox, id: string, line: string): Promise<void> {
   const { link, env, owner, workDir } = sandbox;
   await link.open({
     id,
@@ -79,7 +80,11 @@ export async function runIn(sandbox: Sandbox, id: string, line: string): Promise
     rows: 24,
     ...(owner ? { owner } : {}),
   });
-  return view(link, id);
+}
+
+export async function runIn(sandbox: Sandbox, id: string, line: string): Promise<Viewer> {
+  await openIn(sandbox, id, line);
+  return view(sandbox.link, id);
 }
 
 /** What a line of bash prints, to its end. */

@@ -19,6 +19,9 @@ const SOCKET_DIR = '/run/atelier';
  */
 const START_AGENT = 'chmod 600 /dev/pts/ptmx && exec node /opt/atelier/agent/sandbox/agent/main.js';
 
+/** Where the agent listens for package managers, as the image tells them. */
+const LISTENERS = 'npm:4873,pip:3141';
+
 /** What the agent needs: to start shells as another user, give them their terminals and end them. */
 const CAPABILITIES = ['SETUID', 'SETGID', 'SETPCAP', 'CHOWN', 'KILL'];
 
@@ -117,7 +120,12 @@ export function containerOptions(
     User: '0:0',
     Hostname: 'sandbox',
     WorkingDir: '/',
-    Env: [`ATELIER_SOCKET=${SOCKET_DIR}/${SOCKET_NAME}`, `ATELIER_SECRET=${secret}`, `ATELIER_FENCE=${fence}`],
+    Env: [
+      `ATELIER_SOCKET=${SOCKET_DIR}/${SOCKET_NAME}`,
+      `ATELIER_SECRET=${secret}`,
+      `ATELIER_FENCE=${fence}`,
+      `ATELIER_LISTEN=${LISTENERS}`,
+    ],
     Labels: {
       [LABELS.instance]: instanceId,
       [LABELS.sandbox]: id,
