@@ -13,8 +13,9 @@
 export type { BaseHead, BaseRecord, BaseStore, Step } from './base-record.ts';
 export { createDirectoryDisk, type DirectoryDiskOptions } from './directory-disk.ts';
 export { isExcluded, STAGING_FOLDER } from './excluded.ts';
-export { createBaseStore, createWorkspaceBaseModel, type WorkspaceBaseStoreDeps } from './model.ts';
+export { createBaseStore, createWorkspaceModels, removeBases, type WorkspaceModels } from './model.ts';
 export type {
+  BlobContent,
   Blobs,
   DiskEntry,
   LiveTexts,
