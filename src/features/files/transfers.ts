@@ -17,6 +17,7 @@ import type { FileAccess, ProjectAccess } from './file-access.ts';
 import type { FileTree } from './file-tree.ts';
 import { createFileRoutes, type RouteTools } from './http.ts';
 import { Importing, type ImportRecord, type ImportingDeps } from './importing.ts';
+import { FileMirror, type FileMirrorDeps } from './mirror.ts';
 import type { FileModels, FileRecord } from './model.ts';
 import { Placing } from './placing.ts';
 import { PlannedUploads } from './planned-uploads.ts';
@@ -35,7 +36,8 @@ export interface TransfersDeps {
   tree: FileTree;
   /** All files of a project at one moment. */
   rows: (projectId: string) => Promise<FileRecord[]>;
-  documents: ImportingDeps['documents'] & { texts(fileIds: readonly string[]): Promise<Map<string, string>> };
+  documents: ImportingDeps['documents'] &
+    FileMirrorDeps['documents'] & { texts(fileIds: readonly string[]): Promise<Map<string, string>> };
   blobs: Blobs;
   /** What addresses are signed with; keys of their own are derived from it. */
   secret: string;
@@ -51,6 +53,7 @@ export interface Transfers {
   handlers: Handlers<typeof transferOperations>;
   routes: (tools: RouteTools) => Router;
   reading: BlobReading;
+  mirror: (projectId: string) => FileMirror;
   /** All versions, for good. May be repeated. */
   remove(fileIds: readonly string[]): Promise<void>;
   removeOfProject(projectId: string): Promise<void>;
@@ -175,6 +178,8 @@ export function createTransfers(deps: TransfersDeps): Transfers {
     }),
 
     reading,
+    mirror: (projectId) =>
+      new FileMirror({ models, tree, projects, quota, documents, contents, versions, arrivals, placing }, projectId),
     remove: (fileIds) => versions.removeOf(fileIds.map((id) => new Types.ObjectId(id))),
     removeOfProject: (projectId) => snapshots.removeOfProject(projectId),
     removeOfUser: (userId) => snapshots.removeOfUser(userId),

@@ -3,7 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createBaseStore, createWorkspaceModels, removeBases, type BaseRecord } from '../../../src/features/workspace/index.ts';
+import {
+  createBaseStore,
+  createWorkspaceModels,
+  removeBases,
+  type BaseRecord,
+} from '../../../src/features/workspace/index.ts';
 import { LIMITS } from '../../../src/protocol/index.ts';
 import { createDiskBlobs } from '../../../src/storage/blobs/index.ts';
 import { ensureIndexes } from '../../../src/storage/database.ts';
