@@ -30,13 +30,19 @@ export interface ProjectFiles {
    * space.
    */
   createText(file: { fileId: string; path: string }, state: Uint8Array): Promise<boolean>;
-  /** A blob without content; it follows by `Blobs.put`. */
-  createBlob(file: { fileId: string; path: string }): Promise<boolean>;
+  /** A blob. Its content is not read where the file is there already; where it cannot be read this rejects. */
+  createBlob(file: { fileId: string; path: string }, content: BlobContent): Promise<boolean>;
   /** The text file is a blob from now on; its text is kept as a version. */
   becomeBlob(fileId: string): Promise<void>;
-  /** False where another file is there. */
+  /** False where another file is there, or the path is no good. Rejects where the file is gone. */
   move(fileId: string, path: string): Promise<boolean>;
   remove(fileId: string): Promise<void>;
+}
+
+export interface BlobContent {
+  bytes: AsyncIterable<Uint8Array>;
+  /** What it probably has. */
+  sizeBytes: number;
 }
 
 /** Contents of files that are no documents, in versions. */
@@ -45,7 +51,9 @@ export interface Blobs {
   current(fileId: string): Promise<string | undefined>;
   content(fileId: string): AsyncIterable<Uint8Array>;
   /** A new version, which becomes the present one. Gives the SHA-256 of what was stored. */
-  put(fileId: string, content: AsyncIterable<Uint8Array>): Promise<string>;
-  /** A version that does not become the present one: what lost against a later writer. */
-  keep(fileId: string, content: AsyncIterable<Uint8Array>): Promise<void>;
+  put(fileId: string, content: BlobContent): Promise<string>;
+  /**
+   * What lost against a later writer: a version that does not become the present one, of a text a file beside it.
+   */
+  keep(fileId: string, content: BlobContent): Promise<void>;
 }
