@@ -33,7 +33,7 @@ export interface TestPreviews extends AsyncDisposable {
   enter(port: number, who?: typeof ADA, projectId?: string): Promise<{ origin: string; host: string; cookie: string }>;
 }
 
-export async function startPreviews(options: Partial<PreviewsDeps> = {}): Promise<TestPreviews> {
+export async function startPreviews(options: Partial<PreviewsDeps> = {}, ownPort = 0): Promise<TestPreviews> {
   const database = await openTestDatabase();
   const members = new Map([
     [PROJECT, new Set([ADA.userId])],
@@ -41,22 +41,20 @@ export async function startPreviews(options: Partial<PreviewsDeps> = {}): Promis
   ]);
   const liveSessions = new Set([ADA.sessionId, EVE.sessionId]);
   const now = { ms: Date.now() };
-  const make = (previewUrl: string): Previews =>
-    createPreviews({
-      connection: database.connection,
-      previewUrl,
-      secret: 'a secret of at least thirty-two characters',
-      connect: (_projectId, port, signal) => connectLocally(port, signal),
-      isLive: async (sessionId) => liveSessions.has(sessionId),
-      async requireMember(projectId, userId) {
-        if (!members.get(projectId)?.has(userId)) throw new Fault('not_found', 'There is no such project');
-      },
-      log: silentLog,
-      now: () => now.ms,
-      ...options,
-    });
-  const previews = make(options.previewUrl ?? 'http://localhost:3001');
-  const port = await previews.listen(0, '127.0.0.1');
+  const previews = createPreviews({
+    connection: database.connection,
+    previewUrl: 'http://localhost:3001',
+    secret: 'a secret of at least thirty-two characters',
+    connect: (_projectId, port, signal) => connectLocally(port, signal),
+    isLive: async (sessionId) => liveSessions.has(sessionId),
+    async requireMember(projectId, userId) {
+      if (!members.get(projectId)?.has(userId)) throw new Fault('not_found', 'There is no such project');
+    },
+    log: silentLog,
+    now: () => now.ms,
+    ...options,
+  });
+  const port = await previews.listen(ownPort, '127.0.0.1');
 
   const open: TestPreviews['open'] = async (url, { method = 'GET', headers = {} } = {}) => {
     const { host, pathname, search } = new URL(url);
