@@ -1,6 +1,5 @@
 /** A preview in a frame of another site, as beside an editor: vite's own dev server, its hot reload, and cookies. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Frame, Page } from 'playwright-core';
@@ -29,6 +28,7 @@ describe.runIf(hasChromium())('a preview in a browser', { timeout: 90_000 }, () 
   let browser: Browser;
   let site: TestPreviews;
   let vite: ViteDevServer;
+  let vitePort: number;
   let root: string;
   let editorUrl: string;
   let frameUrl = '';
@@ -63,6 +63,7 @@ describe.runIf(hasChromium())('a preview in a browser', { timeout: 90_000 }, () 
       ],
     });
     await vite.listen();
+    vitePort = Number(new URL(vite.resolvedUrls?.local[0] ?? '').port);
     ends.defer(() => vite.close());
     // Another site than localhost.
     const editor = ends.use(
@@ -78,8 +79,6 @@ describe.runIf(hasChromium())('a preview in a browser', { timeout: 90_000 }, () 
     ends.defer(() => browser.close());
   });
   afterAll(() => ends[Symbol.asyncDispose]());
-
-  const vitePort = (): number => (vite.httpServer?.address() as AddressInfo).port;
 
   async function openPage(): Promise<{ page: Page; sockets: string[] }> {
     const context = await browser.newContext();
@@ -98,7 +97,7 @@ describe.runIf(hasChromium())('a preview in a browser', { timeout: 90_000 }, () 
   }
 
   test('[PV-6] opens in a frame of another site, keeps its cookies there, and reloads what changes', async () => {
-    const { url } = await site.previews.previewUrl(PROJECT, vitePort(), ADA);
+    const { url } = await site.previews.previewUrl(PROJECT, vitePort, ADA);
     const { origin, host } = new URL(url);
     frameUrl = url;
     const { page, sockets } = await openPage();
@@ -120,7 +119,7 @@ describe.runIf(hasChromium())('a preview in a browser', { timeout: 90_000 }, () 
   });
 
   test('[PV-6] a tab of its own exchanges its own address; nobody else sees anything', async () => {
-    const { url } = await site.previews.previewUrl(PROJECT, vitePort(), ADA);
+    const { url } = await site.previews.previewUrl(PROJECT, vitePort, ADA);
     const { origin } = new URL(url);
     const { page } = await openPage();
     await page.goto(url);
@@ -130,6 +129,6 @@ describe.runIf(hasChromium())('a preview in a browser', { timeout: 90_000 }, () 
     expect((await strangers.goto(url))?.status()).toBe(404);
     expect((await strangers.goto(`${origin}/`))?.status()).toBe(404);
     expect(await strangers.textContent('h1')).toBe('There is no such preview');
-    await expect(site.previews.previewUrl(PROJECT, vitePort(), EVE)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(site.previews.previewUrl(PROJECT, vitePort, EVE)).rejects.toMatchObject({ code: 'not_found' });
   });
 });

@@ -1,12 +1,14 @@
 /** The package proxy: stock npm and pip as clients on a port, as in a sandbox, and registries in the real formats. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { request, type IncomingMessage } from 'node:http';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { createServer as createHttpServer, request, type IncomingMessage } from 'node:http';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { createServer as createTlsServer } from 'node:tls';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   createPackages,
@@ -15,6 +17,7 @@ import {
   type Packages,
   type PackagesDeps,
   type Registries,
+  type Registry,
 } from '../../src/features/packages/index.ts';
 import type { AuditEntry } from '../../src/observability/audit.ts';
 import { Ends } from '../support/ends.ts';
@@ -330,6 +333,66 @@ describe('npm', () => {
     await expect.poll(() => sockets.filter((socket) => socket.closed).length).toBe(1);
     await proxy.packages.close();
     await Promise.all(closed);
+  });
+});
+
+describe.runIf(hasPart('openssl'))('behind a proxy', () => {
+  test('an https registry with an authority of its own is reached through the tunnel, an http one by the proxy', async () => {
+    const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
+    const subject = ['-subj', '/CN=registry.example', '-addext', 'subjectAltName=DNS:registry.example'];
+    const options = ['-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', key, '-out', cert];
+    await promisify(execFile)('openssl', ['req', '-x509', ...options, ...subject]);
+    const ca = await readFile(cert, 'utf8');
+    await registry.publish('leaf', { version: '1.0.0' });
+    const plain = new URL(registry.url);
+    const secure = createTlsServer({ key: await readFile(key), cert: ca }, (socket) => {
+      const upstream = connect(Number(plain.port), plain.hostname);
+      socket.pipe(upstream).pipe(socket);
+      for (const end of [socket, upstream]) end.on('error', () => void (socket.destroy(), upstream.destroy()));
+    }).listen(0, '127.0.0.1');
+    await once(secure, 'listening');
+    ends.defer(() => void secure.close());
+
+    const passed: string[] = [];
+    const proxyServer = createHttpServer((request, response) => {
+      passed.push(`${request.headers['proxy-authorization']} ${request.method} ${request.url}`);
+      const { pathname } = new URL(request.url ?? '');
+      void fetch(`${registry.url}${pathname}`).then(async (answer) => response.end(await answer.text()));
+    });
+    proxyServer.on('connect', (request, socket: Socket) => {
+      passed.push(`${request.headers['proxy-authorization']} CONNECT ${request.url}`);
+      const upstream = connect((secure.address() as AddressInfo).port, '127.0.0.1');
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      socket.pipe(upstream).pipe(socket);
+      for (const end of [socket, upstream]) end.on('error', () => void (socket.destroy(), upstream.destroy()));
+    });
+    proxyServer.listen(0, '127.0.0.1');
+    await once(proxyServer, 'listening');
+    ends.defer(() => {
+      proxyServer.closeAllConnections();
+      proxyServer.close();
+    });
+    const proxy = new URL(`http://ada:secret@127.0.0.1:${(proxyServer.address() as AddressInfo).port}`);
+    const credentials = `Basic ${Buffer.from('ada:secret').toString('base64')}`;
+
+    const [npm] = Object.values(registriesOf(['https://registry.example/npm/']));
+    const tunnelled = await startProxy({ registries: { npm: { ...(npm as Registry), proxy, ca } } });
+    expect((await fetch(`${tunnelled.npm}/leaf`)).status).toBe(200);
+    expect(passed).toEqual([`${credentials} CONNECT registry.example:443`]);
+
+    const [http] = Object.values(registriesOf(['http://registry.example/npm/']));
+    const forwarded = await startProxy({
+      registries: { npm: { ...(http as Registry), proxy } },
+      cacheDir: join(directory, 'other'),
+    });
+    expect((await fetch(`${forwarded.npm}/leaf`)).status).toBe(200);
+    expect(passed[1]).toBe(`${credentials} GET http://registry.example/npm/leaf`);
+
+    // Without its authority it is not believed.
+    const unknown = { npm: { ...(npm as Registry), proxy } };
+    const unbelieved = await startProxy({ registries: unknown, cacheDir: join(directory, 'third') });
+    expect((await fetch(`${unbelieved.npm}/leaf`)).status).toBe(502);
+    expect(passed).toHaveLength(3);
   });
 });
 

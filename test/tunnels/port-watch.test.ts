@@ -70,7 +70,7 @@ function watch(argv: string[], options: Partial<PortWatchDeps> = {}): PortWatch 
   ends.defer(async () => {
     made.close();
     await Promise.all(
-      streams.children.map((child) => (child.exitCode ?? child.signalCode) !== null || once(child, 'exit')),
+      streams.children.map(async (child) => child.exitCode ?? child.signalCode ?? (await once(child, 'exit'))),
     );
   });
   return made;
@@ -97,7 +97,7 @@ describe.runIf(hasPart('cc'))('the helper', () => {
 
   test('tells of ports that open and close on both loopbacks, and of none that cannot be reached', async () => {
     const ports = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
-    const [before, everywhere, six, elsewhere] = ports as [number, number, number, number];
+    const [before, everywhere, six, elsewhere] = ports;
     await listen('127.0.0.1', before);
     const ports2 = watch([helper], { isIgnored: (port) => !ports.includes(port) });
     await expect.poll(() => told).toEqual([`+${before}`]);
@@ -111,7 +111,7 @@ describe.runIf(hasPart('cc'))('the helper', () => {
   });
 
   test('is started again when it ends, and tells what changed meanwhile', async () => {
-    const ports = (await Promise.all([freePort(), freePort()])) as [number, number];
+    const ports = await Promise.all([freePort(), freePort()]);
     const first = await listen('127.0.0.1', ports[0]);
     watch([helper], { isIgnored: (port) => !ports.includes(port) });
     await expect.poll(() => told).toEqual([`+${ports[0]}`]);

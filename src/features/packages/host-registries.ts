@@ -42,7 +42,10 @@ export async function hostRegistries(env: NodeJS.ProcessEnv, log: Log): Promise<
     try {
       return await asked;
     } catch (error) {
-      log.warn('The settings of a package manager could not be read; its usual registry is used', { kind, error });
+      log.warn('The settings of a package manager could not be read; its usual registry is used', {
+        name: kind,
+        error,
+      });
       return registryOf(usual, kind);
     }
   };

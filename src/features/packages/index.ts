@@ -83,7 +83,7 @@ export function createPackages(deps: PackagesDeps): Packages {
     maxBytes: deps.cacheBytes ?? CACHE_BYTES,
     now,
     onStale: (target, error) =>
-      log.warn('A registry could not be asked; what is in the cache is used', { target, error }),
+      log.warn('A registry could not be asked; what is in the cache is used', { name: target, error }),
   });
   const fetches = new Slots(FETCHES_PER_PROJECT);
   const searches = new Slots(SEARCHES);
