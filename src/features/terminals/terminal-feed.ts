@@ -114,8 +114,7 @@ export class TerminalFeed {
       const piece = this.#pieceFor(viewer, roomBytes);
       if (piece === 'lagging') this.#deps.onLagging(viewer);
       else if (piece) {
-        const key =
-          piece.type === 'output' ? `${piece.offset}:${piece.data.length}` : piece.type;
+        const key = piece.type === 'output' ? `${piece.offset}:${piece.data.length}` : piece.type;
         const share = shares.get(key) ?? { packet: this.#encode(piece), ids: [] };
         shares.set(key, share);
         share.ids.push(viewer.connectionId);

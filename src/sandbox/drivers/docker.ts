@@ -9,7 +9,7 @@ import { Fault } from '../../protocol/index.ts';
 import { createAgentLink, type AgentLink } from '../agent-link.ts';
 import { agentSecret } from '../agent-secret.ts';
 import type { EndReason, Sandbox, SandboxDriver, SandboxSpec } from '../driver.ts';
-import { asUser, HOME_DIR, socketDirectory, USERS, WORK_DIR } from '../engine/container-options.ts';
+import { asUser, HELPERS, HOME_DIR, socketDirectory, USERS, WORK_DIR } from '../engine/container-options.ts';
 import { candidateUsers, type Containers, type FoundContainer } from '../engine/containers.ts';
 import type { Engine } from '../engine/engine.ts';
 import { createVolumes, type MountedVolume, type Volumes } from '../volumes.ts';
@@ -159,6 +159,7 @@ class DockerSandbox implements Sandbox {
   readonly link: AgentLink;
   readonly workDir = WORK_DIR;
   readonly homeDir = HOME_DIR;
+  readonly helpers = HELPERS;
   readonly env: Readonly<Record<string, string>>;
   readonly owner: { uid: number; gid: number };
   readonly ended: Promise<EndReason>;
