@@ -20,6 +20,7 @@ import {
   type Registry,
 } from '../../src/features/packages/index.ts';
 import type { AuditEntry } from '../../src/observability/audit.ts';
+import { withResolvers } from '../../src/protocol/index.ts';
 import { Ends } from '../support/ends.ts';
 import { silentLog } from '../support/log.ts';
 import { hasPart } from '../support/parts.ts';
@@ -207,7 +208,7 @@ describe('npm', () => {
     const refused = await fetch(url);
     expect(refused.status).toBe(502);
     expect(await refused.json()).toEqual({ error: 'The registry gave something else than it declares' });
-    expect(audited).toMatchObject([{ ok: false }]);
+    expect(audited).toEqual([]);
     registry.intercept = ({ url = '' }, response) => {
       if (!url.endsWith('.tgz')) return undefined;
       response.writeHead(200, { 'content-length': 1_000 });
@@ -323,6 +324,17 @@ describe('npm', () => {
     expect(await (await fetch(`${proxy.npm}/leaf`)).json()).toMatchObject({ name: 'other' });
   });
 
+  test('who sends many requests without waiting for answers is cut off', async () => {
+    const proxy = await startProxy();
+    const { hostname, port } = new URL(proxy.npm);
+    const socket = connect(Number(port), hostname);
+    const closed = once(socket.resume(), 'close');
+    socket.on('error', () => {});
+    socket.write('GET /leaf HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(20));
+    await closed;
+    expect((await fetch(`${proxy.npm}/leaf`)).status).toBe(404);
+  });
+
   test('a sandbox has so many connections; they end with the proxy', async () => {
     const proxy = await startProxy();
     const { hostname, port } = new URL(proxy.npm);
@@ -333,6 +345,22 @@ describe('npm', () => {
     await expect.poll(() => sockets.filter((socket) => socket.closed).length).toBe(1);
     await proxy.packages.close();
     await Promise.all(closed);
+  });
+
+  test('what is under way when the proxy ends is broken off', async () => {
+    const proxy = await startProxy();
+    const isAsked = withResolvers();
+    registry.intercept = (_request, response) => {
+      isAsked.resolve();
+      return response;
+    };
+    const broken = fetch(`${proxy.npm}/leaf`).then(
+      () => 'answered',
+      () => 'broken off',
+    );
+    await isAsked.promise;
+    await proxy.packages.close();
+    expect(await broken).toBe('broken off');
   });
 });
 

@@ -161,7 +161,7 @@ describe('a helper that is not ours', () => {
 
   test('is ended when it says more than it can know', async () => {
     watch(['/bin/sh', '-c', 'while :; do echo \'{"opened":[80],"closed":[80]}\'; done'], { firstRestartMs: 60_000 });
-    await expect.poll(() => streams.children[0]?.signalCode).toBe('SIGKILL');
+    await expect.poll(() => streams.children[0]?.signalCode).toMatch(/^SIG(KILL|PIPE)$/);
     expect(told.length).toBeLessThan(60);
   });
 });

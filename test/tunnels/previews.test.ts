@@ -1,13 +1,13 @@
 /** Previews over real connections: who gets in, what programs see, what browsers see, and what ends. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
-import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { connect, createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { previewUrlProblem } from '../../src/features/previews/index.ts';
-import { Fault } from '../../src/protocol/index.ts';
+import { Fault, withResolvers } from '../../src/protocol/index.ts';
 import { Ends } from '../support/ends.ts';
 import { freePort } from '../support/free-port.ts';
 import { listen } from './registry-server.ts';
@@ -357,6 +357,39 @@ describe('when there is nothing to see', () => {
     );
     const away = await off.enter(5173);
     expect((await off.ask(away.origin, { headers: { cookie: away.cookie } })).status).toBe(503);
+  });
+
+  test('nothing is connected for a visitor who has gone meanwhile', async () => {
+    let connected = 0;
+    const asked = withResolvers();
+    const answered = withResolvers();
+    let isSlow = false;
+    const own = ends.use(
+      await startPreviews({
+        async requireMember() {
+          if (!isSlow) return;
+          asked.resolve();
+          await answered.promise;
+        },
+        connect() {
+          connected++;
+          return Promise.reject(new Fault('upstream', 'Nobody listens there'));
+        },
+      }),
+    );
+    const { host, cookie } = await own.enter(5173);
+    isSlow = true;
+    const socket = connect(own.port, '127.0.0.1');
+    socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\nCookie: ${cookie}\r\n\r\n`);
+    await asked.promise;
+    socket.destroy();
+    await once(socket, 'close');
+    // What was sent later is read later: the server has seen the other one go.
+    isSlow = false;
+    await own.ask(`http://${host}/`, { headers: { cookie } });
+    answered.resolve();
+    await own.ask(`http://${host}/`, { headers: { cookie } });
+    expect(connected).toBe(2);
   });
 
   test('a project has so many connections at once', async () => {

@@ -53,6 +53,8 @@ const CONNECTIONS_PER_PROJECT = 64;
 const FETCHES_PER_PROJECT = 16;
 /** Indexes that are searched for a file at the same time: each is in memory meanwhile. */
 const SEARCHES = 4;
+/** Requests of one connection that are not answered yet: package managers send the next one after that. */
+const PIPELINED = 8;
 /** A connection without a request. */
 const IDLE_MS = 60_000;
 
@@ -81,9 +83,8 @@ export function createPackages(deps: PackagesDeps): Packages {
   const cache = new PackageCache({
     directory: deps.cacheDir,
     maxBytes: deps.cacheBytes ?? CACHE_BYTES,
+    log,
     now,
-    onStale: (target, error) =>
-      log.warn('A registry could not be asked; what is in the cache is used', { name: target, error }),
   });
   const fetches = new Slots(FETCHES_PER_PROJECT);
   const searches = new Slots(SEARCHES);
@@ -105,26 +106,14 @@ export function createPackages(deps: PackagesDeps): Packages {
     if (!named) throw new Fault('not_found', 'The registry names no such file');
     const { url, digest } = named;
     const target = `${registry.kind} ${url.origin}${url.pathname}`;
-    try {
-      return await cache.get({
-        key: url.href,
-        digest,
-        fetch: ({ etag, lastModified }) =>
-          upstreamOf(registry).get({
-            url,
-            accept: '*/*',
-            etag,
-            lastModified,
-            maxBytes: fileBytes,
-            deadlineMs: FILE_MS,
-          }),
-        onFetched: (sizeBytes) =>
-          audit.record({ action: 'sandbox.package', projectId, target, ok: true, detail: { sizeBytes } }),
-      });
-    } catch (error) {
-      audit.record({ action: 'sandbox.package', projectId, target, ok: false, detail: { code: toFault(error).code } });
-      throw error;
-    }
+    return cache.get({
+      key: url.href,
+      digest,
+      fetch: ({ etag, lastModified }) =>
+        upstreamOf(registry).get({ url, accept: '*/*', etag, lastModified, maxBytes: fileBytes, deadlineMs: FILE_MS }),
+      onFetched: (sizeBytes) =>
+        audit.record({ action: 'sandbox.package', projectId, target, ok: true, detail: { sizeBytes } }),
+    });
   }
 
   async function npm(registry: Registry, asked: Asked): Promise<Found> {
@@ -181,6 +170,10 @@ export function createPackages(deps: PackagesDeps): Packages {
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const connection = connections.get(request.socket) as Connection;
     const { listener, projectId } = connection;
+    if (connection.requests >= PIPELINED) {
+      request.socket.destroy();
+      return;
+    }
     connection.requests++;
     try {
       if (request.method !== 'GET' && request.method !== 'HEAD') throw notServed();

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
+import type { Log } from '../../observability/log.ts';
 import { Fault } from '../../protocol/index.ts';
 import type { UpstreamAnswer } from './upstream.ts';
 
@@ -95,7 +96,7 @@ export interface PackageCacheOptions {
   directory: string;
   maxBytes: number;
   now: () => number;
-  onStale: (key: string, error: unknown) => void;
+  log: Log;
 }
 
 export class PackageCache {
@@ -161,7 +162,10 @@ export class PackageCache {
     } catch (error) {
       // An index of yesterday installs more than none.
       if (!known || !(error instanceof Fault) || error.code !== 'upstream') throw error;
-      this.#options.onStale(wanted.key, error);
+      this.#options.log.warn('A registry could not be asked; what is in the cache is used', {
+        name: wanted.key,
+        error,
+      });
       return this.#touch(name);
     }
     if (!answer.body) return this.#touch(name);
@@ -186,14 +190,18 @@ export class PackageCache {
       const handle = await open(partial, 'wx', 0o600);
       const hash = digest && createHash(digest.algorithm);
       let sizeBytes = 0;
-      await pipeline(async function* withHead() {
-        yield head;
-        for await (const chunk of body as AsyncIterable<Buffer>) {
-          hash?.update(chunk);
-          sizeBytes += chunk.length;
-          yield chunk;
-        }
-      }, handle.createWriteStream());
+      await pipeline(
+        async function* withHead() {
+          yield head;
+          for await (const chunk of body as AsyncIterable<Buffer>) {
+            hash?.update(chunk);
+            sizeBytes += chunk.length;
+            yield chunk;
+          }
+        },
+        // Half written by a power cut, it would fail its readers for ever.
+        handle.createWriteStream({ flush: true }),
+      );
       if (digest && hash?.digest('hex') !== digest.hex) {
         throw new Fault('upstream', 'The registry gave something else than it declares');
       }
@@ -206,7 +214,10 @@ export class PackageCache {
       const cause = body.errored ?? error;
       body.destroy();
       await rm(partial, { force: true });
-      throw cause instanceof Fault ? cause : new Fault('upstream', 'The registry broke off', { cause });
+      if (cause instanceof Fault) throw cause;
+      throw body.errored === cause
+        ? new Fault('upstream', 'The registry broke off', { cause })
+        : new Fault('unavailable', 'Packages cannot be kept here', { cause });
     }
   }
 
@@ -233,7 +244,7 @@ export class PackageCache {
     this.#newBytes = 0;
     this.#newFiles = 0;
     this.#trimming = this.#removeOldest()
-      .catch((error: unknown) => this.#options.onStale('trim', error))
+      .catch((error: unknown) => this.#options.log.error('The cache of packages could not be looked over', { error }))
       .finally(() => (this.#trimming = undefined));
   }
 

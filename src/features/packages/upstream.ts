@@ -44,19 +44,22 @@ const AGENT_NAME = 'atelier-packages';
 export class Upstream {
   readonly #registry: Registry;
   readonly #agents: UpstreamAgents;
+  readonly #closing = new AbortController();
 
   constructor(registry: Registry) {
     this.#registry = registry;
     this.#agents = new UpstreamAgents(registry);
   }
 
+  /** Breaks off what is under way. */
   close(): void {
+    this.#closing.abort();
     this.#agents.close();
   }
 
   /** Rejects with `not_found`, or `upstream` where the registry cannot be asked. The body fails where it is cut off or too long. */
   async get(wanted: UpstreamRequest): Promise<UpstreamAnswer> {
-    const signal = AbortSignal.timeout(wanted.deadlineMs);
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(wanted.deadlineMs)]);
     let { url } = wanted;
     for (let redirects = 0; redirects <= REDIRECTS; redirects++) {
       const response = await this.#ask(url, wanted, signal);

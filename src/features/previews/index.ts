@@ -254,6 +254,8 @@ class PreviewServer implements Previews {
     work: (connection: Duplex) => Promise<void>,
   ): Promise<Notice | undefined> {
     const { connect, connectionsPerProject = CONNECTIONS_PER_PROJECT } = this.#deps;
+    // Gone while it was asked who they are: their going is not told again.
+    if (visitor.destroyed) return undefined;
     const ofProject = [...this.#open].filter((open) => open.pass.projectId === pass.projectId).length;
     if (ofProject >= connectionsPerProject) return TOO_MANY;
     const gone = new AbortController();
