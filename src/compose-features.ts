@@ -3,9 +3,9 @@
  * through a function here, so that no feature holds another whole.
  */
 import type { Connection } from 'mongoose';
-import type { Cluster, Jobs, NodeCalls } from './cluster/index.ts';
+import type { Cluster, Jobs, NodeCalls, PulledStreams } from './cluster/index.ts';
 import type { Config, Secrets, VapidKeys } from './config/index.ts';
-import { composeSandboxes } from './compose-sandboxes.ts';
+import { composeSandboxes, type SandboxFeatures } from './compose-sandboxes.ts';
 import { createAdmin } from './features/admin/index.ts';
 import { createAi, createProvider } from './features/ai/index.ts';
 import { createAttachments } from './features/attachments/index.ts';
@@ -42,6 +42,8 @@ export interface FeatureParts {
   cluster: Cluster;
   /** Questions to other nodes. */
   calls: NodeCalls;
+  /** What can flood, between nodes. */
+  streams: PulledStreams;
   sandboxDriver: SandboxDriver | { off: string };
   /** Of this machine. */
   hostId: string;
@@ -73,6 +75,8 @@ export interface Features extends Required<Pick<RestDeps, 'authenticate' | 'avat
   active(userId: string): void;
   /** Come and go with every socket. */
   present: readonly ConnectionHook[];
+  /** What listens in sandboxes, on its own port. */
+  previews: SandboxFeatures['previews'];
   /** Finishes what a server that was killed has left. */
   recover(): Promise<void>;
   /** Begins what goes on by itself. */
@@ -350,18 +354,30 @@ export function composeFeatures(parts: FeatureParts): Features {
     connection,
     cluster: parts.cluster,
     calls: parts.calls,
+    streams: parts.streams,
     driver: parts.sandboxDriver,
     hostId: parts.hostId,
     rooms,
     projects,
     files,
+    documents: documents.mirror,
+    blobs,
     isFirstAccount: (userId) => users.isFirst(userId),
+    async authorOf(userId) {
+      const { name, email } = await users.profile(userId);
+      return { name, email: email ?? `${userId}@users.invalid` };
+    },
+    isLiveSession: async (sessionId) => (await auth.liveSessions([sessionId])).has(sessionId),
+    secret: secrets.authPepper,
     audit,
     log,
     now,
     onEnd,
   });
 
+  metrics.gauge('terminals_watched', 'Terminals that somebody watches by this node', () =>
+    sandboxes.terminals.watched(),
+  );
   metrics.gauge('append_queue', 'Messages that wait for their durable write', () => chat.queuedAppends());
   metrics.gauge('update_queue', 'Updates of documents that wait for their durable write', () =>
     documents.queuedUpdates(),
@@ -391,7 +407,7 @@ export function composeFeatures(parts: FeatureParts): Features {
       ...sandboxes.handlers,
       ...admin.handlers,
     },
-    routes: [attachments.routes, avatars.routes, chat.routes, files.routes],
+    routes: [attachments.routes, avatars.routes, chat.routes, files.routes, sandboxes.terminals.routes],
     streams: ai,
     outbox: auth.outbox,
     authenticate: (accessToken) => auth.authenticate(accessToken),
@@ -400,7 +416,8 @@ export function composeFeatures(parts: FeatureParts): Features {
     upgrades: [documents.yjs.upgrade],
     drain: () => documents.yjs.drain(),
     active: (userId) => admin.active(userId),
-    present: [chat, presence, projects, documents],
+    present: [chat, presence, projects, documents, sandboxes.terminals],
+    previews: sandboxes.previews,
     async recover() {
       await chat.recover();
       await ai.recover();

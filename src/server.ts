@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describeParts } from './banner.ts';
-import { ALL_NODES, createCluster, createJobs, createNodeCalls } from './cluster/index.ts';
+import { ALL_NODES, createCluster, createJobs, createNodeCalls, createPulledStreams } from './cluster/index.ts';
 import { loadHostId, loadSecrets, loadVapidKeys, type Config } from './config/index.ts';
 import { composeFeatures } from './compose-features.ts';
 import { asSessionRevoked } from './features/auth/index.ts';
@@ -136,6 +136,8 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       onBug,
       now,
     });
+    const streams = createPulledStreams({ bus, nodeId: nodes.id, log });
+    ends.push(() => streams.close());
     const features = composeFeatures({
       config,
       secrets,
@@ -144,6 +146,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
       databaseBytes: () => database.sizeBytes(),
       cluster,
       calls: createNodeCalls({ bus, nodeId: nodes.id, log }),
+      streams,
       sandboxDriver: driver,
       hostId: 'off' in driver ? '' : await loadHostId(config.sandboxDir),
       jobs,

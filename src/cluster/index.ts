@@ -16,4 +16,5 @@ export type { ByteSink, PulledStreams, StreamSource } from './pulled-stream.ts';
 export { createPulledStreams } from './pulled-streams.ts';
 export type { ConnectionStatus, PresenceRegistry } from './presence-registry.ts';
 export { Rereading, type RereadingDeps } from './rereading.ts';
+export { createTunnels, type TunnelEnd, type Tunnels } from './tunnels.ts';
 export type { StreamLog } from './stream-log.ts';

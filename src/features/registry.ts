@@ -15,7 +15,9 @@ import { presenceContract, presenceEvents } from './presence/contract.ts';
 import { projectsContract, projectsEvents } from './projects/contract.ts';
 import { pushContract } from './push/contract.ts';
 import { sandboxesContract, sandboxesEvents } from './sandboxes/contract.ts';
+import { terminalsContract, terminalsEvents } from './terminals/contract.ts';
 import { usersContract } from './users/contract.ts';
+import { workspaceEvents } from './workspace/contract.ts';
 
 /** The version that `auth.protocol` names at the handshake. */
 export const PROTOCOL_VERSION = 1;
@@ -52,6 +54,7 @@ export const contract = {
   ...documentsContract,
   ...keysContract,
   ...sandboxesContract,
+  ...terminalsContract,
   ...codeContract,
   ...aiContract,
   ...pushContract,
@@ -68,6 +71,8 @@ export const events = {
   ...documentsEvents,
   ...keysEvents,
   ...sandboxesEvents,
+  ...terminalsEvents,
+  ...workspaceEvents,
   ...codeEvents,
   ...aiEvents,
   ...adminEvents,

@@ -38,6 +38,13 @@ export const sandboxesContract = {
     timeoutMs: 2 * LIMITS.sandboxStartMs,
     doc: 'Stops the sandbox and starts it anew. For editors and the owner.',
   }),
+  'sandbox:preview-url': operation({
+    input: z.strictObject({ projectId: Id, port: Port }),
+    output: z.object({ url: z.string(), expiresInSeconds: z.int() }),
+    auth: 'user',
+    rate: 'reads',
+    doc: 'An address that opens what listens on the port of the sandbox in a browser, as a page or in a frame. It serves once; the page then stays open to this session. For members.',
+  }),
 };
 
 export const sandboxesEvents = {

@@ -10,11 +10,16 @@ export interface SandboxHandlerDeps {
   view: (projectId: string) => Promise<SandboxView>;
   start: (projectId: string) => Promise<void>;
   stop: (projectId: string) => Promise<void>;
+  previewUrl: (
+    projectId: string,
+    port: number,
+    session: { userId: string; sessionId: string },
+  ) => Promise<{ url: string; expiresInSeconds: number }>;
   audit: Audit;
 }
 
 export function createSandboxHandlers(deps: SandboxHandlerDeps): Handlers<typeof sandboxesContract> {
-  const { require, view, start, stop, audit } = deps;
+  const { require, view, start, stop, previewUrl, audit } = deps;
 
   function record(action: string, target: string, { session: { userId }, origin }: UserContext): void {
     audit.record({ action, userId, target, ok: true, origin });
@@ -46,6 +51,11 @@ export function createSandboxHandlers(deps: SandboxHandlerDeps): Handlers<typeof
       await start(projectId);
       record('sandbox.restart', projectId, context);
       return { sandbox: await view(projectId) };
+    },
+
+    async 'sandbox:preview-url'({ projectId, port }, { session }) {
+      await require(projectId, session.userId, 'read');
+      return previewUrl(projectId, port, session);
     },
   };
 }

@@ -7,7 +7,7 @@ import { Fault, type Handlers, type Rooms } from '../../protocol/index.ts';
 import type { Sandbox, SandboxDriver, SandboxKind, SandboxLimits } from '../../sandbox/driver.ts';
 import type { May, ProjectPort } from '../projects/index.ts';
 import type { sandboxesContract, sandboxesEvents } from './contract.ts';
-import { createSandboxHandlers } from './handlers.ts';
+import { createSandboxHandlers, type SandboxHandlerDeps } from './handlers.ts';
 import { Machine } from './machine.ts';
 import { createSandboxModels } from './model.ts';
 import type { RunningSandbox, SandboxPart } from './project-sandbox.ts';
@@ -33,6 +33,8 @@ export interface SandboxesFeatureDeps<P extends Record<string, SandboxPart>> {
   /** Programs of a driver without isolation may do all that the server may: this says for whom. */
   isTrusted: (userId: string) => Promise<boolean>;
   makeParts: (running: RunningSandbox) => Promise<P>;
+  /** The address at which a member sees what listens on a port. */
+  previewUrl: SandboxHandlerDeps['previewUrl'];
   /** The ports that programs listen on, as the parts know them. */
   portsOf: (parts: P) => number[];
   limits: Readonly<Record<SandboxKind, SandboxLimits & { perUser: number }>>;
@@ -169,6 +171,10 @@ export function createSandboxes<P extends Record<string, SandboxPart>>(
       view,
       start: async (projectId) => void (await requireOn().sandboxes.use(projectId)),
       stop: async (projectId) => requireOn().sandboxes.stop(projectId, 'stopped'),
+      async previewUrl(projectId, port, session) {
+        requireOn();
+        return deps.previewUrl(projectId, port, session);
+      },
       audit,
     }),
   };

@@ -42,6 +42,8 @@ export interface TerminalsDeps {
 /** The terminals of a sandbox that this node has. */
 export interface OwnedTerminals {
   readonly owner: TerminalOwner;
+  /** Whether anybody reads one of them. */
+  isWatched(): boolean;
   /** `moved`: viewers look for the next owner. `lost`: the sandbox and its terminals are no more. Repeatable. */
   close(how: 'moved' | 'lost'): Promise<void>;
 }
@@ -51,7 +53,7 @@ export interface TerminalsFeature {
   /** Downloads of recordings. */
   routes: () => Router;
   /** This node has a project's sandbox from now on. */
-  own(projectId: string, sandbox: LocalOwnerDeps['sandbox']): OwnedTerminals;
+  own(projectId: string, sandbox: LocalOwnerDeps['sandbox'], awake: LocalOwnerDeps['awake']): OwnedTerminals;
   /** The terminals of a project's sandbox that another node has. */
   ownerOn(nodeId: string, projectId: string): TerminalOwner;
   disconnected(connection: { id: string }): void;
@@ -94,11 +96,12 @@ export function createTerminals(deps: TerminalsDeps): TerminalsFeature {
       authorOf: deps.authorOf,
     }),
     routes: () => recordings.routes(),
-    own(projectId, sandbox) {
-      const owner = new LocalOwner({ projectId, sandbox, rooms, recordings, log, now });
+    own(projectId, sandbox, awake) {
+      const owner = new LocalOwner({ projectId, sandbox, awake, rooms, recordings, log, now });
       owners.set(projectId, owner);
       return {
         owner,
+        isWatched: () => owner.isWatched,
         async close(how) {
           if (owners.get(projectId) === owner) owners.delete(projectId);
           await owner.stop(how);

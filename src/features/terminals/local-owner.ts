@@ -15,6 +15,8 @@ import { openerOf, projectOf } from './terminal-id.ts';
 export interface LocalOwnerDeps {
   projectId: string;
   sandbox: ShellSandbox & { readonly link: AgentLink };
+  /** Resolves when the sandbox is not paused. */
+  awake: () => Promise<void>;
   rooms: Rooms<typeof terminalsEvents>;
   recordings: Pick<Recordings, 'store'>;
   log: Log;
@@ -36,6 +38,7 @@ export class LocalOwner implements TerminalOwner {
   readonly #closedAtMs = new Map<string, number>();
   /** By terminal and node, what its writers show. */
   readonly #sizes = new Map<string, Map<string, Size>>();
+  #readers = 0;
   readonly #recorders = new Map<string, { recorder: Recorder; end: () => Promise<void> }>();
 
   constructor(deps: LocalOwnerDeps) {
@@ -129,14 +132,24 @@ export class LocalOwner implements TerminalOwner {
       yield { type: 'exited', end: this.#endOfLost(terminalId) };
       return;
     }
-    yield* agentOutput({
-      link: this.#link,
-      terminalId,
-      after,
-      signal,
-      over: this.#over.signal,
-      endOfLost: () => this.#endOfLost(terminalId),
-    });
+    this.#readers++;
+    try {
+      yield* agentOutput({
+        link: this.#link,
+        terminalId,
+        after,
+        signal,
+        over: this.#over.signal,
+        endOfLost: () => this.#endOfLost(terminalId),
+      });
+    } finally {
+      this.#readers--;
+    }
+  }
+
+  /** Whether anybody reads a terminal here. */
+  get isWatched(): boolean {
+    return this.#readers > 0;
   }
 
   /** A node is gone, and its viewers with it. */
@@ -154,6 +167,7 @@ export class LocalOwner implements TerminalOwner {
 
   async #ready(signal?: AbortSignal): Promise<void> {
     if (this.#over.signal.aborted) throw new Fault('unavailable', 'This server has the sandbox no more');
+    await this.#deps.awake();
     if (this.#link.isConnected) return;
     const late = new AbortController();
     const give = (): void => late.abort(new Fault('unavailable', 'The sandbox does not answer'));
