@@ -5,7 +5,7 @@
 export type { BaseHead, BaseRecord, BaseStore, Step } from './base-record.ts';
 export { createDirectoryDisk, type DirectoryDiskOptions } from './directory-disk.ts';
 export { isExcluded, STAGING_FOLDER } from './excluded.ts';
-export { createWorkspacePart, type DiskListener, type OpenDisk, type WorkspacePartDeps } from './part.ts';
+export { createWorkspacePart, type WatchedDisk, type WorkspacePartDeps } from './part.ts';
 export { createBaseStore, createWorkspaceModels, removeBases, type WorkspaceModels } from './model.ts';
 export type {
   BlobContent,
