@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Types } from 'mongoose';
+import { Types, type Connection } from 'mongoose';
 import * as Y from 'yjs';
-import { createCluster, type Bus } from '../../src/cluster/index.ts';
+import { createCluster, type Bus, type Cluster } from '../../src/cluster/index.ts';
 import type { Access } from '../../src/features/documents/contract.ts';
 import type { PeerAccess } from '../../src/features/documents/open-document.ts';
 import { createDocumentParts, type DocumentParts } from '../../src/features/documents/index.ts';
@@ -13,7 +13,7 @@ import { Admission } from '../../src/gateway/admission.ts';
 import { routeUpgrades } from '../../src/gateway/upgrades.ts';
 import { createMetrics } from '../../src/observability/index.ts';
 import { Fault, LIMITS } from '../../src/protocol/index.ts';
-import { createDiskBlobs } from '../../src/storage/blobs/index.ts';
+import { createDiskBlobs, type Blobs } from '../../src/storage/blobs/index.ts';
 import { ensureIndexes } from '../../src/storage/database.ts';
 import { FakeClock } from '../contract/fake-clock.ts';
 import { createBusNetwork, type BusNetwork } from './bus-network.ts';
@@ -22,6 +22,9 @@ import { startGateway, type TestGateway } from './gateway.ts';
 import { silentLog as log } from './log.ts';
 
 export interface DocumentNode extends DocumentParts {
+  /** With models of its own. */
+  connection: Connection;
+  cluster: Cluster;
   gateway: TestGateway;
   bus: Bus;
   yjs: Yjs;
@@ -44,6 +47,7 @@ export interface TestDoors {
 
 export interface DocumentWorld extends AsyncDisposable {
   nodes: DocumentNode[];
+  blobs: Blobs;
   network: BusNetwork;
   /** What users may do besides writing everywhere, by user. */
   access: Map<string, Access | 'none'>;
@@ -134,7 +138,7 @@ export async function openDocumentWorld(count = 1): Promise<DocumentWorld> {
     const { yjs } = parts.feature;
     routeUpgrades(gateway.http, [yjs.upgrade], (error) => bugs.push(error));
     await ensureIndexes(connection);
-    nodes.push({ ...parts, yjs, gateway, bus, bugs, doors, saved });
+    nodes.push({ ...parts, connection, cluster, yjs, gateway, bus, bugs, doors, saved });
     ends.unshift(
       () => parts.feature.close(),
       async () => gateway[Symbol.asyncDispose](),
@@ -144,6 +148,7 @@ export async function openDocumentWorld(count = 1): Promise<DocumentWorld> {
   }
   return {
     nodes,
+    blobs,
     network,
     access,
     accessChanged() {

@@ -15,6 +15,7 @@ import type { ContentStore } from './content-store.ts';
 import { notFound, type ProjectAccess } from './file-access.ts';
 import type { FileTree, PlacedRow, Plan } from './file-tree.ts';
 import type { FileKind, FileModels, FileRecord } from './model.ts';
+import { normalizePath } from './paths.ts';
 import type { Places } from './places.ts';
 import type { Placing } from './placing.ts';
 import type { Quota } from './quota.ts';
@@ -131,7 +132,7 @@ export class FileMirror {
         if (!file) throw notFound();
         if (file.path === path) return undefined;
         places.remove(file);
-        places.add({ ...file, path });
+        place(places, { ...file, path });
         return { rows: [{ op: 'move', id: file._id, path, oldPath: file.path }] };
       }),
     );
@@ -303,10 +304,16 @@ const optionsFor = (sizeBytes: number) => ({ mostBytes: LIMITS.projectFileBytes,
 const find = (places: Places<PlacedRow>, fileId: string): PlacedRow | undefined =>
   places.find(({ _id }) => _id.toHexString() === fileId);
 
+/** On disks a path may have other forms. */
+function place(places: Places<PlacedRow>, file: PlacedRow): void {
+  if (file.path !== normalizePath(file.path)) throw new Fault('invalid', `The path is not in its normal form`);
+  places.add(file);
+}
+
 /** Puts a file there if there is nothing in its way. */
 function fits(places: Places<PlacedRow>, file: Omit<PlacedRow, 'chargedBytes'>): boolean {
   try {
-    places.add({ ...file, chargedBytes: 0 });
+    place(places, { ...file, chargedBytes: 0 });
     return true;
   } catch (error) {
     if (isRefusal(error)) return false;

@@ -51,6 +51,8 @@ export class FileSync {
       const staged = await this.#syncOf(now).stage(now);
       if (!staged) return { kind: entry.kind === 'file' ? 'agreed' : 'missing', record: now };
       now = await this.#swap(staged);
+      // It has just come there; what happens from then on is told.
+      if (staged.hash === undefined && now.hash !== undefined) return { kind: 'agreed', record: now };
     }
     return { kind: 'busy', record: now };
   }
@@ -64,6 +66,13 @@ export class FileSync {
     return kind === 'merging' ? store.save({ ...record, step: AGREED }) : this.#swap(record);
   }
 
+  /** Whether both sides have the same, as far as one look at them tells. */
+  async isSettled(record: BaseRecord): Promise<boolean> {
+    if (record.step.kind !== 'agreed' || record.hash === undefined) return false;
+    const entry = await this.#deps.disk.read(record.path);
+    return entry.kind === 'file' && entry.hash === record.hash && !(await this.hasNews(record));
+  }
+
   hasNews(record: BaseRecord): Promise<boolean> {
     return this.#syncOf(record).hasNews(record);
   }
@@ -75,6 +84,8 @@ export class FileSync {
     if (step.kind !== 'flushing') return record;
     const isFirst = record.hash === undefined;
     const outcome = isFirst ? await disk.place(step.id, record.path) : await disk.replace(step.id, record.path);
+    // Nothing was there that could have been put aside.
+    if (outcome === 'swapped' && isFirst) return this.#syncOf(record).staged(record, step);
     if (outcome === 'swapped' || (outcome === 'absent' && (await this.#isInPlace(record, step)))) {
       const merged = await this.#mergeAside(record, step.id);
       const done = await this.#syncOf(merged).staged(merged, step);

@@ -3,7 +3,7 @@
  * node holds.
  */
 export type { BaseHead, BaseRecord, BaseStore, Step } from './base-record.ts';
-export { createWorkspacePart, type DiskListener, type OpenDisk, type WorkspacePartDeps } from './part.ts';
+export { createWorkspacePart, type WatchedDisk, type WorkspacePartDeps } from './part.ts';
 export { createBaseStore, createWorkspaceModels, removeBases, type WorkspaceModels } from './model.ts';
 export type {
   BlobContent,

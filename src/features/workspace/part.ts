@@ -17,23 +17,20 @@ import type { WorkspaceDisk } from './ports.ts';
 import { textOfState } from './shadow.ts';
 import { Workspace, type LeftOut } from './workspace.ts';
 
-/** The disk of a sandbox, and what happens on it. */
-export interface OpenDisk {
-  disk: WorkspaceDisk;
+/** The disk of a sandbox, which tells what happens on it. */
+export interface WatchedDisk extends WorkspaceDisk {
   /** Tells of changes from now on. Returns how to stop. */
-  watch(listener: DiskListener): () => void;
-  close(): Promise<void>;
-}
-
-export interface DiskListener {
-  /** Something may have happened to these paths. They are as programs have named them. */
-  changed(paths: readonly string[]): void;
-  /** Something may have happened to any: changes were lost, or the disk has been opened anew. */
-  overflow(): void;
+  watch(watcher: {
+    /** Something may have happened to these paths. They are as programs have named them. */
+    changed: (paths: readonly string[]) => void;
+    /** Something may have happened to any: changes were lost, or watching begins (again). */
+    overflow: () => void;
+  }): () => void;
+  close(): void | Promise<void>;
 }
 
 export interface WorkspacePartDeps {
-  openDisk: (running: RunningSandbox) => Promise<OpenDisk>;
+  openDisk: (running: RunningSandbox) => Promise<WatchedDisk>;
   storeOf: (projectId: string) => BaseStore;
   files: Pick<Files, 'mirror' | 'onTreeChanged'>;
   documents: DocumentMirror;
@@ -77,7 +74,7 @@ export const createWorkspacePart =
 class WorkspacePart implements SandboxPart {
   readonly #deps: WorkspacePartDeps;
   readonly #running: RunningSandbox;
-  readonly #open: OpenDisk;
+  readonly #disk: WatchedDisk;
   readonly #workspace: Workspace;
   readonly #closing = new AbortController();
   /** Ends what brings notices. */
@@ -94,15 +91,15 @@ class WorkspacePart implements SandboxPart {
   #hasFailed = false;
   #failures = 0;
 
-  constructor(deps: WorkspacePartDeps, running: RunningSandbox, open: OpenDisk) {
+  constructor(deps: WorkspacePartDeps, running: RunningSandbox, disk: WatchedDisk) {
     const { documents, files, storeOf } = deps;
     const { projectId, ownerId } = running;
     const mirror = files.mirror(projectId);
     this.#deps = deps;
     this.#running = running;
-    this.#open = open;
+    this.#disk = disk;
     this.#workspace = new Workspace({
-      disk: open.disk,
+      disk,
       live: {
         state: (fileId) => documents.state(fileId),
         merge: (fileId, update) => documents.merge(fileId, update, ownerId),
@@ -140,7 +137,7 @@ class WorkspacePart implements SandboxPart {
     await workspace.open();
     // From here on changes are told; what came before is found by the looks at everything that follow.
     this.#stops = [
-      this.#open.watch({
+      this.#disk.watch({
         changed: (paths) => this.#paths.add(paths.filter(isPath)),
         overflow: () => workspace.rescan(),
       }),
@@ -169,7 +166,7 @@ class WorkspacePart implements SandboxPart {
     this.#closing.abort();
     try {
       await this.#workspace.close();
-      await this.#open.close();
+      await this.#disk.close();
     } catch (error) {
       this.#deps.log.warn('a workspace could not be closed', { projectId: this.#projectId, error });
     }

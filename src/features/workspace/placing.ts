@@ -25,10 +25,10 @@ export class Placing {
     this.#deps = deps;
   }
 
-  /** The project has a file that the disk may not have. */
-  adopt({ fileId, path, kind }: ProjectFile): Promise<BaseRecord> {
+  /** The project has a file that the disk may not have. It is stored with the first that is done about it. */
+  adopt({ fileId, path, kind }: ProjectFile): BaseRecord {
     const fresh = { hash: undefined, state: NO_STATE, eol: 'lf', client: undefined, step: AGREED, rev: 0 } as const;
-    return this.#deps.store.save({ ...fresh, fileId, path, kind });
+    return { ...fresh, fileId, path, kind };
   }
 
   /** The disk has a file that the project does not have. Undefined where the project cannot have it. */

@@ -15,8 +15,10 @@ import { TextSync, type TextSyncDeps } from './text-sync.ts';
 /** A file that appears with the content of one that went within this time is that one under another name. */
 export const RENAME_MS = 500;
 
-/** New files that are brought over at the same time: each waits for the disk and the database most of its time. */
+/** Files that are looked at, or brought over, at the same time: each waits for the disk and the database most of its time. */
 const TOGETHER = 16;
+/** Deeper paths are left alone: no disk takes them. */
+const MOST_NAMES = 64;
 /** Begins what is due of a path. */
 const PATH = 'path ';
 
@@ -87,7 +89,7 @@ export class Workspace {
 
   /** Something may have happened to this path of the disk. */
   diskChanged(path: string): void {
-    if (!isExcluded(path)) this.#add(PATH + path, () => this.#lookAtPath(path));
+    if (isSynchronised(path)) this.#add(PATH + path, () => this.#lookAtPath(path));
   }
 
   /** A document, or a blob's present version, may be another one. */
@@ -108,7 +110,7 @@ export class Workspace {
   /** Looks at everything in the project: after notices were lost. */
   compare(): void {
     this.treeChanged();
-    for (const fileId of this.#heads.keys()) this.liveChanged(fileId);
+    this.#add('files', () => this.#compareFiles());
   }
 
   /** Something is left to be looked at. */
@@ -239,8 +241,26 @@ export class Workspace {
   }
 
   async #rescan(): Promise<void> {
-    for await (const path of this.#deps.disk.list()) this.diskChanged(path);
-    for (const path of this.#byPath.keys()) this.diskChanged(path);
+    const paths = new Set(this.#byPath.keys());
+    for await (const path of this.#deps.disk.list()) paths.add(path);
+    await together([...paths], async (path) => {
+      if (!(await this.#isAsKnown(path))) this.diskChanged(path);
+    });
+  }
+
+  /** As most are when everything is looked at. */
+  async #isAsKnown(path: string): Promise<boolean> {
+    const fileId = this.#byPath.get(path);
+    if (fileId === undefined || this.#missing.has(fileId)) return false;
+    const entry = await this.#deps.disk.read(path);
+    return entry.kind === 'file' && entry.hash === this.#heads.get(fileId)?.hash;
+  }
+
+  async #compareFiles(): Promise<void> {
+    await together([...this.#heads.keys()], async (fileId) => {
+      const record = await this.#deps.store.load(fileId);
+      if (!record || !(await this.#sync.isSettled(record))) this.liveChanged(fileId);
+    });
   }
 
   async #lookAtPath(path: string): Promise<void> {
@@ -368,7 +388,7 @@ export class Workspace {
 
   async #compareTree(): Promise<void> {
     const files = new Map<string, ProjectFile>();
-    for (const file of await this.#deps.files.list()) if (!isExcluded(file.path)) files.set(file.fileId, file);
+    for (const file of await this.#deps.files.list()) if (isSynchronised(file.path)) files.set(file.fileId, file);
     for (const { fileId } of this.#heads.values()) {
       const record = files.has(fileId) ? undefined : await this.#deps.store.load(fileId);
       if (record) await this.#unlisted(record).catch((error: unknown) => this.#notCompared(error, fileId));
@@ -414,7 +434,7 @@ export class Workspace {
   async #adopt(file: ProjectFile): Promise<void> {
     // Another file of the project may still be there on the disk.
     if (this.#byPath.has(file.path)) await this.#clear(file.path, file.fileId);
-    const record = await this.#placing.adopt(file);
+    const record = this.#placing.adopt(file);
     this.#note(record);
     await this.#settle(record);
   }
@@ -455,13 +475,16 @@ export class Workspace {
   }
 }
 
-/** Does the same with each, several at a time. */
+const isSynchronised = (path: string): boolean => !isExcluded(path) && path.split('/').length <= MOST_NAMES;
+
+/** Does the same with each, several at a time. When it rejects, nothing is under way any more. */
 async function together<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const rest = [...items].reverse();
   const one = async (): Promise<void> => {
     for (let item = rest.pop(); item !== undefined; item = rest.pop()) await work(item);
   };
-  await Promise.all(Array.from({ length: Math.min(TOGETHER, rest.length) }, one));
+  const ended = await Promise.allSettled(Array.from({ length: Math.min(TOGETHER, rest.length) }, one));
+  for (const end of ended) if (end.status === 'rejected') throw end.reason;
 }
 
 const afterReal = (ms: number, callback: () => void): (() => void) => {
