@@ -46,7 +46,9 @@ export interface TerminalOwner {
   resize(request: OfTerminal & { nodeId: string; size?: Size | undefined }): Promise<Size>;
   signal(request: OfTerminal & { signal: TerminalSignal }): Promise<void>;
   close(request: OfTerminal): Promise<void>;
-  record(request: OfTerminal & { on?: boolean | undefined }): Promise<Pick<RecordingInfo, 'isOn' | 'sizeBytes' | 'startedAt'>>;
+  record(
+    request: OfTerminal & { on?: boolean | undefined },
+  ): Promise<Pick<RecordingInfo, 'isOn' | 'sizeBytes' | 'startedAt'>>;
   /**
    * The output from `after` on, as fast as it is taken; a terminal that is not there has ended. Ends without a last
    * frame when `signal` aborts, and fails when the sandbox goes to another node or its node is gone.

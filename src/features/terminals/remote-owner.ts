@@ -22,7 +22,9 @@ interface Asked {
   number: number;
 }
 
-type Told = { data: unknown } | { fault: { code: FaultCode; message: string; detail?: unknown; retryAfterMs?: number } };
+type Told =
+  | { data: unknown }
+  | { fault: { code: FaultCode; message: string; detail?: unknown; retryAfterMs?: number } };
 
 interface Between {
   bus: Bus;
@@ -108,7 +110,8 @@ export function serveOwners(
     bus.respond(topicOf(nodeId), (asked) => answer(asked as Asked)),
     streams.serve(STREAM, async (request, sink, signal) => {
       const { projectId, terminalId, after } = request as { projectId: string; terminalId: string; after: number };
-      for await (const frame of owned(projectId).read({ terminalId, after }, signal)) await sink.write(packFrame(frame));
+      for await (const frame of owned(projectId).read({ terminalId, after }, signal))
+        await sink.write(packFrame(frame));
     }),
   ];
   return () => {

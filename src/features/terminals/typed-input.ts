@@ -37,7 +37,8 @@ const PATTERN = new RegExp(`(${PASTE}|${MODIFIED_F3})|${ANSWERS.join('|')}`, 'g'
 
 /** The bytes to type. An answer that came in two pieces is not seen: terminals give one as a whole. */
 export function withoutAnswers(data: string | Uint8Array): Uint8Array {
-  const bytes = typeof data === 'string' ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const bytes =
+    typeof data === 'string' ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   if (!bytes.includes(0x1b)) return bytes;
   // One character is one byte.
   const text = bytes.toString('latin1');
