@@ -51,7 +51,10 @@ test('[TM-18] when the sandbox goes to another node viewers miss nothing and get
   await using stand = await createStand({ nodes: 2 });
   const here = await stand.join('owner', 0);
   const there = await stand.join('editor', 1);
-  const mine = await here.open({ command: 'for n in $(seq 1 3000); do echo $n; sleep 0.001; done; stty size', cols: 90 });
+  const mine = await here.open({
+    command: 'for n in $(seq 1 3000); do echo $n; sleep 0.001; done; stty size',
+    cols: 90,
+  });
   const theirs = await there.attach(mine.terminalId, { cols: 70, rows: 24 });
   for (const node of [1, 0, 1]) {
     const reached = mine.position();
@@ -162,7 +165,11 @@ test.each([1, 2])(
         const credits = random(2) === 0 ? 1 + random(100_000) : undefined;
         const former = again.screen;
         const after = former.position();
-        const screen = await again.member.attach(terminalId, { after, ...(credits === undefined ? {} : { credits }) }, former);
+        const screen = await again.member.attach(
+          terminalId,
+          { after, ...(credits === undefined ? {} : { credits }) },
+          former,
+        );
         watching.push({ member: again.member, screen, credits, isReading: true });
       },
       async () => {

@@ -58,7 +58,7 @@ export interface Member {
   socket: Socket;
   call<K extends keyof Contract>(name: K, input: Input<Contract[K]>): Promise<Output<Contract[K]>>;
   /** Everything heard of one kind. */
-  heard<K extends keyof typeof terminalsEvents>(name: K): unknown[];
+  heard(name: keyof typeof terminalsEvents): unknown[];
   open(input?: Partial<Input<Contract['terminal:open']>>): Promise<Screen>;
   /** In place of a `former` attachment of this socket, which hears nothing more from the answer on. */
   attach(terminalId: string, input?: Partial<Input<Contract['terminal:attach']>>, former?: Screen): Promise<Screen>;
@@ -73,9 +73,9 @@ export interface Screen {
   attached: Attached;
   /** Runs of output without a gap; each but the first begins with a snapshot. */
   runs: { from: number; data: Buffer; snapshot: Buffer | undefined }[];
-  position(): number;
-  text(): string;
-  end(): { code: number | null; signal: string | null; reason?: string } | undefined;
+  position: () => number;
+  text: () => string;
+  end: () => { code: number | null; signal: string | null; reason?: string } | undefined;
   sees(text: string): Promise<void>;
   ends(): Promise<void>;
   /** Hears nothing more. */
@@ -94,7 +94,7 @@ export async function createStand({ nodes: nodeCount = 1 } = {}): Promise<Stand>
   const accessListeners = new Set<Parameters<ProjectPort['onAccessChanged']>[0]>();
   const deathListeners = new Set<(nodeId: string) => void>();
   const bugs: unknown[] = [];
-  const ends: (() => Promise<unknown> | unknown)[] = [];
+  const ends: (() => Promise<void>)[] = [];
   const nodes: (Node & { http: Server; streams: PulledStreams; isDead: boolean })[] = [];
   let fence = 1;
   let link = await stage.link({ fence });

@@ -171,3 +171,43 @@ test('[PR-32] large packets that nobody reads are bounded, too', async () => {
   }
   expect(gateway.slowReaders.length).toBe(1);
 });
+
+test('[TM-4] what waits for a socket is known, and when it has been taken', async () => {
+  await using gateway = await startGateway();
+  const { client, socket } = await gateway.joinRaw(room);
+  const { rooms } = gateway;
+  expect(rooms.waitingBytes(socket.id)).toBe(0);
+  client.stopReading();
+  await fill(gateway, 300 * KIB);
+  expect(rooms.waitingBytes(socket.id)).toBeGreaterThanOrEqual(300 * KIB);
+  let isTaken = false;
+  rooms.onTaken(socket.id, () => {
+    isTaken = true;
+  });
+  await turn();
+  expect(isTaken).toBe(false);
+  client.readOn();
+  await expect.poll(() => isTaken).toBe(true);
+  expect(rooms.waitingBytes(socket.id)).toBe(0);
+  // Nothing waits: it is told at once, but not within the call.
+  const told: string[] = [];
+  rooms.onTaken(socket.id, () => told.push('taken'));
+  told.push('called');
+  await expect.poll(() => told).toEqual(['called', 'taken']);
+  expect(rooms.waitingBytes('nobody')).toBeUndefined();
+});
+
+test('[TM-22] a packet goes to the sockets that are named, with those of rooms in order', async () => {
+  await using gateway = await startGateway();
+  const [one, two, three] = [await gateway.join(room), await gateway.join(room), await gateway.join(room)];
+  const { rooms } = gateway;
+  for (let n = 0; n < 20; n++) {
+    const packet = rooms.encode('said', { n, data: Buffer.from([n]) });
+    if (packet) rooms.deliverTo([one.socket.id, 'nobody', two.socket.id], packet);
+  }
+  await expect.poll(() => [one.heard.length, two.heard.length]).toEqual([20, 20]);
+  expect(one.heard.map(([, data]) => data)).toEqual(
+    Array.from({ length: 20 }, (_, n) => ({ n, data: Buffer.from([n]) })),
+  );
+  expect(three.heard).toEqual([]);
+});

@@ -7,45 +7,43 @@ import type { TerminalEnd, TerminalFrame } from './owner.ts';
 const OUTPUT = 1;
 const SNAPSHOT = 2;
 const EXITED = 3;
+const LENGTH_BYTES = 4;
 const HEAD_BYTES = 13;
 
 export function packFrame(frame: TerminalFrame): Uint8Array {
-  switch (frame.type) {
-    case 'output':
-      return pack(OUTPUT, frame.offset, [frame.data]);
-    case 'snapshot': {
-      const size = Buffer.alloc(4);
-      size.writeUInt16BE(frame.size.cols, 0);
-      size.writeUInt16BE(frame.size.rows, 2);
-      return pack(SNAPSHOT, frame.offset, [size, frame.data]);
-    }
-    case 'exited':
-      return pack(EXITED, 0, [Buffer.from(JSON.stringify(frame.end))]);
-  }
+  if (frame.type === 'output') return pack(OUTPUT, frame.offset, [frame.data]);
+  if (frame.type === 'exited') return pack(EXITED, 0, [Buffer.from(JSON.stringify(frame.end))]);
+  const size = Buffer.alloc(4);
+  size.writeUInt16BE(frame.size.cols, 0);
+  size.writeUInt16BE(frame.size.rows, 2);
+  return pack(SNAPSHOT, frame.offset, [size, frame.data]);
 }
 
 /** The frames in a stream that is cut anywhere. */
 export async function* unpackFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<TerminalFrame, void, undefined> {
   let parts: Uint8Array[] = [];
   let length = 0;
+  // Before so much is there nothing can be made of it.
+  let needed = LENGTH_BYTES;
   for await (const chunk of chunks) {
     parts.push(chunk);
     length += chunk.length;
-    while (length >= 4) {
-      const rest = parts.length === 1 ? asBuffer(parts[0] as Uint8Array) : Buffer.concat(parts);
-      const end = 4 + rest.readUInt32BE(0);
-      parts = [rest];
-      if (length < end) break;
-      yield unpack(rest.subarray(0, end));
-      parts = [rest.subarray(end)];
-      length -= end;
+    if (length < needed) continue;
+    let rest = Buffer.concat(parts);
+    for (;;) {
+      needed = rest.length < LENGTH_BYTES ? LENGTH_BYTES : LENGTH_BYTES + rest.readUInt32BE(0);
+      if (rest.length < needed) break;
+      yield unpack(rest.subarray(0, needed));
+      rest = rest.subarray(needed);
     }
+    parts = [rest];
+    length = rest.length;
   }
 }
 
 function pack(type: number, offset: number, parts: readonly Uint8Array[]): Uint8Array {
   const head = Buffer.alloc(HEAD_BYTES);
-  const length = HEAD_BYTES - 4 + parts.reduce((sum, part) => sum + part.length, 0);
+  const length = HEAD_BYTES - LENGTH_BYTES + parts.reduce((sum, part) => sum + part.length, 0);
   head.writeUInt32BE(length, 0);
   head.writeUInt8(type, 4);
   head.writeDoubleBE(offset, 5);
@@ -66,5 +64,3 @@ function unpack(frame: Buffer): TerminalFrame {
       return { type: 'exited', end: JSON.parse(body.toString()) as TerminalEnd };
   }
 }
-
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -51,19 +51,21 @@ export class LocalOwner implements TerminalOwner {
     await this.#ready();
     if (this.#closedAtMs.has(terminalId)) throw new Fault('conflict', 'This terminal was closed');
     const isNew = !this.#find(terminalId) && !this.#opening.has(terminalId);
-    if (isNew) this.#makeRoom(openerOf(terminalId));
+    const shell = shellRequest(this.#deps.sandbox, request);
+    if (!isNew) {
+      await this.#link.open(shell);
+      return this.get(request);
+    }
+    this.#makeRoom(openerOf(terminalId));
     this.#opening.add(terminalId);
     try {
-      if (isNew && command !== undefined) this.#commands.set(terminalId, command);
-      await this.#link.open(shellRequest(this.#deps.sandbox, request));
-    } catch (error) {
-      if (isNew) this.#commands.delete(terminalId);
-      throw error;
+      await this.#link.open(shell);
     } finally {
-      if (isNew) this.#opening.delete(terminalId);
+      this.#opening.delete(terminalId);
     }
-    const info = await this.get(request);
-    if (isNew) this.#deps.rooms.emit(projectRoom(this.#deps.projectId), 'terminal:opened', info);
+    if (command !== undefined) this.#commands.set(terminalId, command);
+    const info = this.#infoOf(this.#require(terminalId));
+    this.#deps.rooms.emit(projectRoom(this.#deps.projectId), 'terminal:opened', info);
     return info;
   }
 

@@ -72,13 +72,9 @@ export class TerminalFeed {
 
   /** What a viewer that is opening gets with its answer. Waits a little for the first of it. */
   async opening(viewer: Viewer): Promise<Pick<Attached, 'chunks' | 'snapshot'>> {
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      this.#change();
-    }, LIMITS.terminalReplayMs);
-    while (viewer.feed === this && !isLate && !this.#pieceFor(viewer, 1)) await this.#changed.promise;
-    clearTimeout(timer);
+    const late = AbortSignal.timeout(LIMITS.terminalReplayMs);
+    late.addEventListener('abort', () => this.#change());
+    while (viewer.feed === this && !late.aborted && !this.#pieceFor(viewer, 1)) await this.#changed.promise;
     const opening: Pick<Attached, 'chunks' | 'snapshot'> = { chunks: [] };
     while (viewer.feed === this && opening.chunks.length < LIMITS.terminalChunks && !viewer.isSpent) {
       const piece = this.#pieceFor(viewer, viewer.pieceBytes);

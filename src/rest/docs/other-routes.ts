@@ -186,6 +186,20 @@ export const OTHER_ROUTES: OtherRoute[] = [
     answers: [{ status: 200, contentType: '*/*', doc: 'The content' }],
   },
   {
+    id: 'terminal:download-recording',
+    method: 'get',
+    path: '/api/terminals/{terminalId}/recording',
+    tag: 'terminal',
+    summary: 'A recording of a terminal',
+    doc: 'As the signed `url` that terminal:recording gives: asciicast version 2.',
+    parameters: [
+      { name: 'terminalId', in: 'path', doc: 'The terminal' },
+      { name: 'expires', in: 'query', doc: 'Of the address' },
+      { name: 'signature', in: 'query', doc: 'Of the address' },
+    ],
+    answers: [{ status: 200, contentType: 'application/x-asciicast', doc: 'The recording' }],
+  },
+  {
     id: 'user:upload-avatar',
     method: 'post',
     path: '/api/users/avatar',
