@@ -26,7 +26,14 @@ process.on('uncaughtException', (error) => console.error(error));
 
 const agent = new Agent();
 const listeners = new Listeners();
-if (roles.includes('bulk')) await listeners.listen(settings.listeners);
+if (roles.includes('bulk')) {
+  try {
+    await listeners.listen(settings.listeners);
+  } catch (error) {
+    console.error(error);
+    process.exit(1);
+  }
+}
 const streams = new StreamServer(listeners);
 
 const fence = { highest: settings.fence };

@@ -8,7 +8,6 @@ import {
   encodeHelperMessage,
   failureShape,
   HELPER_ANSWERS,
-  HELPER_LIMITS,
   HELPER_TYPES,
   noticeShape,
   PartCollector,
@@ -21,8 +20,8 @@ import {
 const CALL_MS = 60_000;
 /** Calls that the helper has at once: each may hold a file of 2 MiB. Others wait here, for as long as one may take. */
 const CALLS = 16;
-/** More is no helper of ours: it gathers what it tells. */
-const FRAMES_PER_SECOND = 5_000;
+/** What it says without being asked. More is no helper of ours, which gathers what it tells. */
+const NOTICES_PER_SECOND = 1_000;
 
 export interface HelperEvents {
   /** Without paths: any. */
@@ -42,7 +41,7 @@ export class HelperChannel {
   readonly #events: HelperEvents;
   readonly #parser = new FrameParser();
   readonly #parts = new PartCollector();
-  readonly #budget = new FrameBudget(FRAMES_PER_SECOND, performance.now());
+  readonly #budget = new FrameBudget(NOTICES_PER_SECOND, performance.now());
   readonly #pending = new Map<number, Pending>();
   readonly #waiting: (() => void)[] = [];
   #nextCall = 1;
@@ -99,10 +98,8 @@ export class HelperChannel {
 
   #receive(piece: Uint8Array): void {
     try {
-      const nowMs = performance.now();
       for (const frame of this.#parser.push(piece)) {
         if (this.#isEnded) return;
-        if (!this.#budget.take(nowMs)) throw new Error('Too many frames');
         this.#handle(frame);
       }
     } catch (error) {
@@ -114,6 +111,7 @@ export class HelperChannel {
     const { type, channel, payload } = frame;
     if (type === HELPER_TYPES.notice) {
       if (channel !== 0) throw new Error('A notice to a call');
+      if (!this.#budget.take(performance.now())) throw new Error('Too many notices');
       return this.#events.changed(parseJson(payload, noticeShape).paths);
     }
     const pending = this.#pending.get(channel);
@@ -133,6 +131,3 @@ export class HelperChannel {
 }
 
 const gone = (): Fault => new Fault('unavailable', "The sandbox's files cannot be reached");
-
-/** What one piece of a file that is written takes. */
-export const PIECE_BYTES = HELPER_LIMITS.partBytes * 4;

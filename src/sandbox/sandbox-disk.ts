@@ -4,13 +4,15 @@
  * or not.
  */
 import { createHash } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import type { Log } from '../observability/log.ts';
 import { Fault, LIMITS } from '../protocol/index.ts';
 import type { AgentStreams, SpawnRequest } from './agent-streams.ts';
+import { ChangeTeller, type DiskWatcher } from './change-teller.ts';
 import { asidePathOf, assertInside } from './disk/directory-disk.ts';
-import type { Answer, Arguments, HelperOp } from './disk/helper-protocol.ts';
+import { HELPER_LIMITS, type Answer, type Arguments, type HelperOp } from './disk/helper-protocol.ts';
 import type { DiskEntry, SwapOutcome, WorkspaceDisk } from './disk/workspace-disk.ts';
-import { HelperChannel, PIECE_BYTES } from './helper-channel.ts';
+import { HelperChannel } from './helper-channel.ts';
 
 /** Before another helper is started, each time twice as long … */
 const RESTART_MS = 100;
@@ -23,6 +25,8 @@ const WAIT_MS = 10_000;
 /** A workspace with more files than this is nobody's project. */
 const MOST_LISTED = 100_000;
 
+export type { DiskWatcher } from './change-teller.ts';
+
 export interface SandboxDiskOptions {
   streams: AgentStreams;
   /** The helper's command line, which runs it as the sandbox's user: `node …/sandbox/agent/files/main.js`. */
@@ -32,13 +36,6 @@ export interface SandboxDiskOptions {
   log: Log;
   /** Larger files are skipped. Bytes. */
   mostBytes?: number;
-}
-
-export interface DiskWatcher {
-  /** These may have changed, come or gone. */
-  changed: (paths: string[]) => void;
-  /** Any may have: told when watching begins, when it begins again, and when events were lost. */
-  overflow: () => void;
 }
 
 export interface SandboxDisk extends WorkspaceDisk {
@@ -55,7 +52,7 @@ class HelpedDisk implements SandboxDisk {
   readonly #mostBytes: number;
   readonly #stopListening: () => void;
   readonly #waiting = new Set<() => void>();
-  #watcher: DiskWatcher | undefined;
+  #watcher: ChangeTeller | undefined;
   /** `begun` helpers only. */
   #channel: HelperChannel | undefined;
   #starting: HelperChannel | 'spawning' | undefined;
@@ -72,10 +69,12 @@ class HelpedDisk implements SandboxDisk {
 
   watch(watcher: DiskWatcher): () => void {
     if (this.#watcher) throw new Error('There is a watcher');
-    this.#watcher = watcher;
+    const teller = new ChangeTeller(watcher);
+    this.#watcher = teller;
     if (this.#channel) void this.#startWatching(this.#channel);
     return () => {
-      this.#watcher = undefined;
+      teller.stop();
+      if (this.#watcher === teller) this.#watcher = undefined;
     };
   }
 
@@ -83,6 +82,8 @@ class HelpedDisk implements SandboxDisk {
     this.#isClosed = true;
     this.#stopListening();
     clearTimeout(this.#restart);
+    this.#watcher?.stop();
+    this.#watcher = undefined;
     this.#channel?.end('Closed');
     if (this.#starting instanceof HelperChannel) this.#starting.end('Closed');
     for (const wake of this.#waiting) wake();
@@ -143,8 +144,8 @@ class HelpedDisk implements SandboxDisk {
     const { value: handle } = await channel.call('stage', { id, path });
     try {
       for await (const chunk of bytes instanceof Uint8Array ? [bytes] : bytes) {
-        for (let from = 0; from < chunk.length; from += PIECE_BYTES) {
-          await channel.call('write', { handle }, chunk.subarray(from, from + PIECE_BYTES));
+        for (let from = 0; from < chunk.length; from += HELPER_LIMITS.pieceBytes) {
+          await channel.call('write', { handle }, chunk.subarray(from, from + HELPER_LIMITS.pieceBytes));
         }
       }
       await channel.call('finish', { handle });
@@ -238,7 +239,7 @@ class HelpedDisk implements SandboxDisk {
       await channel.call('begin', { directory, textBytes: LIMITS.documentTextBytes, mostBytes: this.#mostBytes });
       this.#starting = undefined;
       this.#channel = channel;
-      for (const wake of [...this.#waiting]) wake();
+      for (const wake of this.#waiting) wake();
       await this.#startWatching(channel);
     } catch (error) {
       if (channel) return channel.end(String(error));

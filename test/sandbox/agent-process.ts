@@ -27,6 +27,7 @@ export interface Stage extends AsyncDisposable {
 export interface AgentProcess {
   /** What it has printed. */
   output(): string;
+  hasEnded(): boolean;
   /** Ends it, and waits until it has ended. */
   end(signal?: NodeJS.Signals): Promise<void>;
 }
@@ -69,6 +70,7 @@ function startAgent(socketPath: string, prefix: readonly string[], env: Record<s
     stream?.on('data', (chunk: Buffer) => (printed += chunk.toString()));
   return {
     output: () => printed,
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
     async end(signal = 'SIGTERM') {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const exited = once(child, 'exit');

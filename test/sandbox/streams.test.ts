@@ -207,8 +207,9 @@ test('[AG-22] without a server its listeners refuse, and a port that is taken en
   await using stage = await createStage();
   const port = await freePort();
   const link = await bulkLink(stage, { ATELIER_LISTEN: `npm:${port}` });
-  const second = stage.agent([], undefined, { ATELIER_LISTEN: `npm:${port}` });
-  await expect.poll(() => second.output(), { timeout: 10_000 }).toContain('EADDRINUSE');
+  const second = stage.agent([], undefined, { ATELIER_LISTEN: `pip:${await freePort()},npm:${port}` });
+  await expect.poll(() => second.hasEnded(), { timeout: 10_000 }).toBe(true);
+  expect(second.output()).toContain('EADDRINUSE');
   link.streams.accept('npm', (stream) => stream.end('here'));
   await link.stop();
   const socket = connect(port, '127.0.0.1');

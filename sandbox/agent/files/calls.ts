@@ -1,7 +1,7 @@
 /** Does what a server asks of a workspace's files. */
 import { PassThrough } from 'node:stream';
 import type { Arguments, Call, HelperOp } from '../../../src/sandbox/disk/helper-protocol.ts';
-import { HELPER_LIMITS } from '../../../src/sandbox/disk/helper-protocol.ts';
+import { HELPER_LIMITS, STAGED_ID } from '../../../src/sandbox/disk/helper-protocol.ts';
 import { createDirectoryDisk } from '../../../src/sandbox/disk/directory-disk.ts';
 import type { WorkspaceDisk } from '../../../src/sandbox/disk/workspace-disk.ts';
 import { Watcher, type WatcherEvents } from './watcher.ts';
@@ -105,9 +105,11 @@ export class Calls {
         await disk.forget(asked.id);
         return { value: null };
       case 'ids':
-        return { value: (await disk.ids()).filter((id) => id.length <= 64).slice(0, HELPER_LIMITS.paths) };
+        return { value: (await disk.ids()).filter((id) => STAGED_ID.test(id)).slice(0, HELPER_LIMITS.paths) };
       case 'move':
         return { value: await disk.move(asked.from, asked.to) };
+      default:
+        throw new Error('No such call');
     }
   }
 

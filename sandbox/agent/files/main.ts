@@ -12,8 +12,9 @@ import {
 } from '../../../src/sandbox/disk/helper-protocol.ts';
 import { Calls } from './calls.ts';
 
-/** Changes that are not worth naming one by one: a server looks at everything as fast. */
+/** Changes that are not worth naming one by one, by their number and length: a server looks at everything as fast. */
 const MOST_CHANGES = 5_000;
+const MOST_CHANGES_BYTES = 256 * 1024;
 
 const say = (type: number, channel: number, value: unknown, bytes?: Uint8Array): void =>
   void process.stdout.write(encodeHelperMessage(type, channel, value, bytes));
@@ -21,7 +22,8 @@ const say = (type: number, channel: number, value: unknown, bytes?: Uint8Array):
 const overflow = (): void => say(HELPER_TYPES.notice, 0, { paths: [] });
 
 function changed(paths: readonly string[]): void {
-  if (paths.length > MOST_CHANGES) return overflow();
+  const totalBytes = paths.reduce((sum, path) => sum + Buffer.byteLength(path), 0);
+  if (paths.length > MOST_CHANGES || totalBytes > MOST_CHANGES_BYTES) return overflow();
   let page: string[] = [];
   let sizeBytes = 0;
   const tell = (): void => {

@@ -15,6 +15,8 @@ const KIB = 1024;
 export const HELPER_LIMITS = {
   /** Bytes of one part. */
   partBytes: 64 * KIB,
+  /** Of a file that is written, in one call. */
+  pieceBytes: 256 * KIB,
   /** All parts of one call or answer; a text file is the largest. */
   partsBytes: 4 * 1024 * KIB,
   /** Of a path on the disk: what the system takes. A longer one is not told. */
@@ -63,6 +65,13 @@ const path: Read<string> = (value, where) => {
   if (isOdd) throw wrong(`${where} is no path`);
   return found;
 };
+/** A name in the staging folder. Others are not the server's. */
+export const STAGED_ID = /^[\w-]{1,64}$/;
+const id: Read<string> = (value, where) => {
+  const found = text(1, 64)(value, where);
+  if (STAGED_ID.test(found)) return found;
+  throw wrong(`${where} is no id`);
+};
 const paths = listOf(path, HELPER_LIMITS.paths);
 
 const readAnswer: Read<ReadAnswer> = (value, where) => {
@@ -103,7 +112,7 @@ export const HELPER_ANSWERS = {
   take: boolean,
   putBack: nothing,
   forget: nothing,
-  ids: listOf(text(1, 255), HELPER_LIMITS.paths),
+  ids: listOf(id, HELPER_LIMITS.paths),
   move: oneOf(['moved', 'missing', 'taken']),
 } as const satisfies Record<string, Read<unknown>>;
 
@@ -120,10 +129,12 @@ export const failureShape: Read<string> = (value, where) => {
 /** What changed; without paths: some changes were missed, and all has to be looked at. */
 export const noticeShape = record<{ paths: string[] }>({ paths });
 
+const NOTHING: Uint8Array = new Uint8Array(0);
+
 /** The frames of a message, its bytes first. */
-export function encodeHelperMessage(type: number, channel: number, value: unknown, bytes?: Uint8Array): Uint8Array {
+export function encodeHelperMessage(type: number, channel: number, value: unknown, bytes = NOTHING): Uint8Array {
   const frames: Uint8Array[] = [];
-  for (let from = 0; bytes && from < bytes.length; from += HELPER_LIMITS.partBytes) {
+  for (let from = 0; from < bytes.length; from += HELPER_LIMITS.partBytes) {
     const payload = bytes.subarray(from, from + HELPER_LIMITS.partBytes);
     frames.push(encodeFrame({ type: HELPER_TYPES.part, channel, payload }));
   }
