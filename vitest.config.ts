@@ -9,7 +9,7 @@ export default defineConfig({
     exclude: [
       ...configDefaults.exclude,
       ...(process.env['STARTERS'] ? [] : ['test/starters/**']),
-      ...(hasPackage('node-pty') ? [] : ['test/sandbox/**']),
+      ...(hasPackage('node-pty') ? [] : ['test/sandbox/**', 'test/socket/terminals*.test.ts', 'test/socket/code.test.ts']),
       ...((await hasSandboxImage()) ? [] : ['test/docker/**']),
     ],
     pool: 'forks',

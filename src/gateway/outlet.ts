@@ -41,6 +41,8 @@ interface Held {
   draining: { bytes: number; timer: NodeJS.Timeout } | undefined;
   /** Whether we are told when the connection has taken what it has. */
   awaited: boolean;
+  /** Who waits until the client has taken everything. */
+  onTaken: (() => void)[];
 }
 
 export class Outlet {
@@ -206,6 +208,12 @@ export class Outlet {
     return batch.lasting;
   }
 
+  /** Calls once, when the client has taken what is kept now. */
+  onTaken(listener: () => void): void {
+    this.#hold().onTaken.push(listener);
+    if (!this.#held?.draining) this.#await();
+  }
+
   /** Forgets the states of a room that the socket has left. */
   left(room: string): void {
     for (const [key, event] of this.#held?.latest ?? []) if (event.room === room) this.#held?.latest.delete(key);
@@ -219,6 +227,7 @@ export class Outlet {
       smallBytes: 0,
       draining: undefined,
       awaited: false,
+      onTaken: [],
     };
     return this.#held;
   }
@@ -265,8 +274,13 @@ export class Outlet {
       held.latest.clear();
       new Batch(states).send(this.#conn);
     }
-    if (held.line.length === 0 && held.latest.size === 0 && !held.draining) this.#held = undefined;
-    else if (!held.draining || this.#polls) this.#await();
+    if (held.line.length > 0 || held.latest.size > 0 || held.draining) {
+      if (!held.draining || this.#polls) this.#await();
+      return;
+    }
+    this.#held = undefined;
+    // They may well give this socket more at once.
+    for (const tell of held.onTaken) tell();
   }
 
   #measure(): void {

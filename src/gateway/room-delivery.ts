@@ -36,6 +36,12 @@ export class RoomDelivery {
     this.#scheduled ??= setImmediate(() => this.flush());
   }
 
+  /** Gives a packet to these sockets now; its frames are made once. */
+  deliverTo(ids: readonly string[], packet: Packet): void {
+    const batch = new Batch([roomEvent('', packet)]);
+    for (const id of ids) this.#local.nsp.sockets.get(id)?.conn.outlet?.deliver(batch);
+  }
+
   /** Delivers everything queued now. */
   flush(): void {
     clearImmediate(this.#scheduled);

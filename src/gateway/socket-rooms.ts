@@ -84,6 +84,15 @@ export function createSocketRooms<E extends EventMap>(
     },
     encode,
     deliver: (room, packet) => delivery.enqueue(room, packet),
+    deliverTo: (connectionIds, packet) => delivery.deliverTo(connectionIds, packet),
+    waitingBytes(connectionId) {
+      const socket = namespace.sockets.get(connectionId);
+      return socket && (engineOf(socket).outlet?.totalBytes ?? 0);
+    },
+    onTaken(connectionId, listener) {
+      const socket = namespace.sockets.get(connectionId);
+      if (socket) engineOf(socket).outlet?.onTaken(listener);
+    },
     relay: (room, position, packet) => relay.relay(room, position, packet),
     onRelayed: (prefix, listener) => relay.onRelayed(prefix, listener),
     tell: (room, words) => relay.tell(room, words),

@@ -303,6 +303,41 @@ export const LIMITS = {
   documentVersionsAutomatic: 50,
   /** Named versions of one document: each holds all of its text. */
   documentVersionsNamed: 100,
+  /** Open terminals of one user in one project: each is a shell, a screen and 256 KiB of output. */
+  terminalsPerUser: 8,
+  /** Terminals that one socket watches. */
+  terminalsPerSocket: 32,
+  /** What is typed into a terminal at once; its programs may leave 64 KiB unread, then it is `rate_limited`. */
+  terminalInputBytes: 32 * KIB,
+  terminalCommandBytes: 4 * KIB,
+  /** Variables that whoever opens a terminal adds to its environment, and each of them. */
+  terminalVariables: 64,
+  terminalVariableBytes: 4 * KIB,
+  terminalCols: 500,
+  terminalRows: 200,
+  /** Output in one event, or one part of a replay … */
+  terminalChunkBytes: 32 * KIB,
+  /** … of which an answer has so many; the rest follows as events. */
+  terminalChunks: 8,
+  /** An answer to `terminal:attach` waits this long for the first of what was missed. */
+  terminalReplayMs: 250,
+  /** Output that a server keeps for those of its sockets that read at different paces. */
+  terminalRingBytes: 256 * KIB,
+  /** A socket for which more waits is sent no more output until it has been taken: a part of what it may leave unread. */
+  terminalBacklogBytes: 256 * KIB,
+  /** Credits of one viewer that are not used up. */
+  terminalCreditBytes: 16 * MIB,
+  /** When none of a terminal's viewers has read anything for so long its programs run on without them. */
+  terminalStallMs: 2_000,
+  /** A terminal whose server cannot be reached for so long is lost: another has taken it over by then, or none will. */
+  terminalTakeoverMs: 30_000,
+  /** A retry of `terminal:open` finds a terminal that was closed meanwhile for so long. */
+  terminalRememberedMs: 600_000,
+  /** One recording, and recordings of one project under way: they are kept in memory until they are stored. */
+  terminalRecordingBytes: 16 * MIB,
+  terminalRecordings: 4,
+  /** An address of a recording serves for so long. */
+  terminalRecordingUrlMs: 3_600_000,
   /** A drained server closes its sockets within this, spread at random. */
   drainMs: 5_000,
   /** Everything has ended within this after SIGTERM. */
@@ -347,6 +382,8 @@ export const RATES = {
   sends: { points: 300, windowSeconds: 60 },
   search: { points: 60, windowSeconds: 60 },
   live: { points: 60, windowSeconds: 1 },
+  /** Typing: a mouse moved over a full-screen program is told as often as the screen is drawn. */
+  typing: { points: 200, windowSeconds: 1 },
   uploads: { points: 60, windowSeconds: 60 },
   downloads: { points: 1_200, windowSeconds: 60 },
   runs: { points: 60, windowSeconds: 60 },

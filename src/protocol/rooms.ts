@@ -34,6 +34,8 @@ export const docRoom = (fileId: string): Room => `doc:${fileId}`;
 export const docWatchRoom = (fileId: string): Room => `doc-watch:${fileId}`;
 /** Sockets that hear of a run (`code:run`): its output and its end. */
 export const runRoom = (runId: string): Room => `run:${runId}`;
+/** Sockets that are attached to a terminal: its size. Its output goes to each at its own pace (`deliverTo`). */
+export const terminalRoom = (terminalId: string): Room => `terminal:${terminalId}`;
 
 /** Either one socket or every socket in a room. */
 export type Target = { connectionId: string } | { room: Room };
@@ -77,6 +79,12 @@ export interface Rooms<E extends EventMap = EventMap> {
   encode<K extends keyof E & string>(event: K, data: EventData<E[K]>): Packet | undefined;
   /** To the sockets of this node, in the order of the calls, those of `emit` among them. */
   deliver(room: Room, packet: Packet): void;
+  /** To these sockets of this node, those that are still there, at once: what others in a room may have at another time. */
+  deliverTo(connectionIds: readonly string[], packet: Packet): void;
+  /** Bytes kept for a socket of this node that its client has not taken yet; undefined when it is gone. */
+  waitingBytes(connectionId: string): number | undefined;
+  /** Calls once, when the socket's client has taken what is kept for it now; not if the socket goes before. */
+  onTaken(connectionId: string, listener: () => void): void;
   /** Tells the other nodes what stands at `position` of the room's log. May be lost. */
   relay(room: Room, position: number, packet: Packet): void;
   /** Hears what other nodes relay to rooms of one kind (`chat`) that are open here. Returns how to stop. */

@@ -142,7 +142,10 @@ export class AgentLink {
     return this.#connection !== undefined;
   }
 
-  /** Resolves once the agent has been there, with both of its connections. Rejects as the signal does, and when the link is stopped before. */
+  /**
+   * Resolves once the agent has been there, with both of its connections: its terminals are known then. Rejects as the
+   * signal does, and when the link is stopped before.
+   */
   async connected(signal?: AbortSignal): Promise<void> {
     await orAborted(Promise.all([this.#isNumbered.promise, this.#bulk.served]), signal);
   }

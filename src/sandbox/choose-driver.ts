@@ -1,4 +1,5 @@
 /** Chooses what sandboxes run in, by what is asked for and what this machine has. */
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '../observability/log.ts';
 import type { SandboxDriver } from './driver.ts';
@@ -69,14 +70,17 @@ function docker(engine: Engine, choice: DriverChoice, { instanceId, secret, log 
 }
 
 function local({ sandboxDir }: DriverChoice, { secret, log }: DriverDeps): SandboxDriver {
-  return createLocalDriver({ sandboxDir, secret, agent: localAgent(), log });
+  const [agent, filesHelper] = [program('main'), program('files/main')];
+  return createLocalDriver({ sandboxDir, secret, agent, filesHelper, log });
 }
 
-/** The agent as it lies beside this file: built, or in its sources where this runs from those. */
-function localAgent(): [string, ...string[]] {
+/** A program of the agent as it lies beside this file: built, or in its sources where this runs from those. */
+function program(name: string): [string, ...string[]] {
   const fileOf = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
   if (import.meta.url.endsWith('.ts')) {
-    return [process.execPath, ...process.execArgv, fileOf('../../sandbox/agent/main.ts')];
+    // Where it is run, its directory is another one.
+    const options = process.execArgv.map((option) => (option.startsWith('./') ? resolve(option) : option));
+    return [process.execPath, ...options, fileOf(`../../sandbox/agent/${name}.ts`)];
   }
-  return [process.execPath, fileOf('../agent/sandbox/agent/main.js')];
+  return [process.execPath, fileOf(`../agent/sandbox/agent/${name}.js`)];
 }

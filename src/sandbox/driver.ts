@@ -35,6 +35,14 @@ export interface SandboxLimits {
   volumeBytes: number;
 }
 
+/** Command lines of programs that serve the server; to be run as the sandbox's user. */
+export interface SandboxHelpers {
+  /** Does to the files what it is asked for, see `createSandboxDisk`. */
+  files: readonly string[];
+  /** Tells which ports programs listen on, see `watchPorts`; undefined where that cannot be told. */
+  ports: readonly string[] | undefined;
+}
+
 /** A sandbox that runs. */
 export interface Sandbox {
   readonly id: string;
@@ -47,6 +55,7 @@ export interface Sandbox {
   readonly env: Readonly<Record<string, string>>;
   /** Whom terminals' devices are given to; undefined where programs run as the agent does. */
   readonly owner: { uid: number; gid: number } | undefined;
+  readonly helpers: SandboxHelpers;
   /** The command line that runs a program as the sandbox's user, without any privilege. */
   asUser(argv: readonly string[]): string[];
   /** Settles when it has ended without being asked to. */

@@ -100,6 +100,13 @@ export const shell = (id: string, line: string, more: Partial<OpenRequest> = {})
   ...more,
 });
 
+/** What runs the file helper. */
+export const fileHelper = (): SpawnRequest => ({
+  argv: [process.execPath, '--import', './test/support/typescript.mjs', 'sandbox/agent/files/main.ts'],
+  env: { PATH: process.env['PATH'] ?? '' },
+  cwd: process.cwd(),
+});
+
 /** The same without a terminal. */
 export const line = (text: string, more: Partial<SpawnRequest> = {}): SpawnRequest => ({
   argv: ['/bin/sh', '-c', text],

@@ -1,7 +1,6 @@
 /** Running code through a whole server, in sandboxes that are processes of this machine. */
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { LIMITS } from '../../src/protocol/index.ts';
 import { call, heard } from '../support/calls.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
 

@@ -1,5 +1,7 @@
 /** Several nodes in one process: buses that hear each other. What one publishes the others get later, and as a copy. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { createMemoryBus, type Bus } from '../../src/cluster/index.ts';
+import { Fault } from '../../src/protocol/index.ts';
 import { silentLog } from './log.ts';
 
 export interface BusNetwork {
@@ -42,6 +44,23 @@ export function createBusNetwork(): BusNetwork {
         publish(topic, data) {
           own.publish(topic, data);
           relay(topic, data);
+        },
+        async request(topic, data, timeoutMs) {
+          const ask = async (bus: Bus): Promise<unknown> => {
+            if (bus === own) return own.request(topic, data, timeoutMs);
+            const copy = structuredClone(data);
+            await turn();
+            if (isCut) throw new Fault('unavailable', 'The network is cut');
+            const answer = structuredClone(await bus.request(topic, copy, timeoutMs));
+            await turn();
+            if (isCut) throw new Fault('unavailable', 'The network is cut');
+            return answer;
+          };
+          try {
+            return await Promise.any(nodes.map(({ bus }) => ask(bus)));
+          } catch {
+            throw new Fault('unavailable', `No node answered on ${topic}`);
+          }
         },
         subscribe(topic, listener) {
           topics.set(topic, (topics.get(topic) ?? 0) + 1);

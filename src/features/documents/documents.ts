@@ -118,6 +118,20 @@ export class Documents {
     return document.live.change(userId, change);
   }
 
+  /** Everything that is durable, as one update. */
+  state(fileId: string): Promise<Uint8Array> {
+    return this.read(fileId, (doc) => Y.encodeStateAsUpdate(doc));
+  }
+
+  /**
+   * Adds an update that the server has made, under a client id that nobody else knows. May be repeated. Resolves when it
+   * is durable. Who may is asked by the caller.
+   */
+  async merge(fileId: string, update: Uint8Array, userId: string): Promise<void> {
+    const document = await this.#deps.open.get(fileId);
+    await document.live.merge(userId, update);
+  }
+
   /** Tells of every change of the text; the Y.Doc stays in memory meanwhile. Returns the text at the start. */
   async listen(
     fileId: string,

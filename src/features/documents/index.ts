@@ -14,6 +14,7 @@ import { createDocumentModels, type DocumentModels } from './model.ts';
 import { OpenDocuments } from './open-documents.ts';
 import { SavedNotices } from './saved-notices.ts';
 import { SocketPeers } from './socket-peers.ts';
+import { StoredNotices, type StoredListener } from './stored-notices.ts';
 import { TextDiffer } from './text-differ.ts';
 import { UpdateLog } from './update-log.ts';
 import type { DocumentVersion } from './version-operations.ts';
@@ -30,6 +31,7 @@ export type { FileAccess } from './documents.ts';
 export { CONTENT } from './check-update.ts';
 export { seedUpdate } from './seed.ts';
 export { EMPTY_UPDATE } from './stored-document.ts';
+export type { StoredListener } from './stored-notices.ts';
 export type { TextDiffer } from './text-differ.ts';
 export { isWellFormed, splice, type TextSplice } from './text-splice.ts';
 
@@ -55,7 +57,21 @@ export interface VersionsPage {
   cursor?: string | undefined;
 }
 
+/** What somebody needs who keeps copies of texts elsewhere, and brings back what changes there. */
+export interface DocumentMirror extends Pick<TextDiffer, 'diff'> {
+  /** One Yjs update (version 1) of everything that is durable. Rejects with `not_found` where there is no document. */
+  state(fileId: string): Promise<Uint8Array>;
+  /**
+   * Adds an update, made under a client id that nobody else knows, in the name of a user; whoever may is asked by the
+   * caller. Resolves when it is durable. Repeatable.
+   */
+  merge(fileId: string, update: Uint8Array, userId: string): Promise<void>;
+  /** Called for documents that were stored on any node, a moment later. A notice may be lost. Returns how to stop. */
+  onStored(listener: StoredListener): () => void;
+}
+
 export interface DocumentsFeature extends DocumentPort {
+  mirror: DocumentMirror;
   handlers: Handlers<typeof documentsContract>;
   disconnected(connection: { id: string }): void;
   /** The way in of stock Yjs providers, where it is open. */
@@ -72,7 +88,7 @@ export interface DocumentsFeature extends DocumentPort {
 export interface DocumentsFeatureDeps {
   connection: Connection;
   rooms: Rooms<typeof documentsEvents>;
-  bus: Pick<Bus, 'onReady' | 'subscribe'>;
+  bus: Pick<Bus, 'onReady' | 'publish' | 'subscribe'>;
   leases: Leases;
   /** This node among the others. */
   nodeId: string;
@@ -117,6 +133,7 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     saved: deps.saved,
     log,
   });
+  const notices = new StoredNotices(bus, log);
   const versions: Versions = new Versions({
     model: createVersionModel(connection),
     documents: { read: (docId, run) => documents.read(docId, run) },
@@ -130,6 +147,7 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     rooms,
     onStored({ docId }, { userId }) {
       saved.note(docId, userId);
+      notices.note(docId);
       versions.noteWritten(docId);
     },
     onBug,
@@ -171,6 +189,12 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
     text: (fileId) => documents.text(fileId),
     texts: (fileIds) => documents.texts(fileIds),
     write,
+    mirror: {
+      state: (fileId) => documents.state(fileId),
+      merge: (fileId, update, userId) => documents.merge(fileId, update, userId),
+      diff: (before, after) => differ.diff(before, after),
+      onStored: (listener) => notices.listen(listener),
+    },
     versions: (fileId, { limit = LIMITS.listDefault, cursor }) => versions.list(fileId, { limit, cursor }),
     async remove(fileIds) {
       await documents.remove(fileIds);
@@ -202,6 +226,7 @@ export function createDocumentParts(deps: DocumentsFeatureDeps): DocumentParts {
       presence.close();
       awareness.close();
       await updates.drain();
+      notices.close();
       await saved.close();
       await versions.drain();
       await differ.close();

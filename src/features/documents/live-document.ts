@@ -32,6 +32,8 @@ interface Waiting {
   /** Either what a client sent, or a change of the server's own. */
   bytes: Uint8Array | undefined;
   change: Change<unknown> | undefined;
+  /** The update is the server's own: what it writes under may have been begun in another's name. */
+  isOwn?: boolean;
   /** Something seemed to be missing or another's, and what other nodes have written was read. */
   caughtUp: boolean;
   resolve: (result: unknown) => void;
@@ -86,6 +88,14 @@ export class LiveDocument {
   /** An update of a client. Resolves when it is durable. */
   update(userId: string, bytes: Uint8Array): Promise<void> {
     return this.#enqueue({ userId, bytes, change: undefined }) as Promise<void>;
+  }
+
+  /**
+   * An update of the server's own, which alone knows the client id that it writes under: that stays with whoever it was
+   * first used for. Resolves when it is durable.
+   */
+  merge(userId: string, bytes: Uint8Array): Promise<void> {
+    return this.#enqueue({ userId, bytes, change: undefined, isOwn: true }) as Promise<void>;
   }
 
   /** A change of the server's own, under a client id that is the user's here. Resolves with its result when it is durable. */
@@ -143,7 +153,7 @@ export class LiveDocument {
     while (this.busy) await new Promise<void>((resolve) => this.#settling.push(resolve));
   }
 
-  #enqueue(part: Pick<Waiting, 'userId' | 'bytes' | 'change'>): Promise<unknown> {
+  #enqueue(part: Pick<Waiting, 'userId' | 'bytes' | 'change' | 'isOwn'>): Promise<unknown> {
     const { promise, resolve, reject } = withResolvers<unknown>();
     this.#queue.push({ ...part, caughtUp: false, resolve, reject });
     this.#usedAtMs = performance.now();
@@ -183,7 +193,7 @@ export class LiveDocument {
     const { authors } = this.#deps.stored();
     const claims = new Map<number, string>();
     const claim = (client: number, userId: string): void => {
-      if (!authors.has(client)) claims.set(client, userId);
+      if (!authors.has(client) && !claims.has(client)) claims.set(client, userId);
     };
     const userIds = new Set(accepted.map(({ waiting }) => waiting.userId));
     const userId = userIds.size === 1 ? accepted[0]?.waiting.userId : undefined;
@@ -258,9 +268,9 @@ export class LiveDocument {
     const accepted: Accepted[] = [];
     const early: Waiting[] = [];
     // Whoever comes from another node may bring what others have written there.
-    const foreign = ({ ends: written }: CheckedUpdate, { userId }: Waiting): Fault | undefined => {
-      const isOwn = (client: number): boolean => (authors.get(client) ?? claimed.get(client) ?? userId) === userId;
-      return [...written.keys()].every(isOwn)
+    const foreign = ({ ends: written }: CheckedUpdate, { userId, isOwn }: Waiting): Fault | undefined => {
+      const isTheirs = (client: number): boolean => (authors.get(client) ?? claimed.get(client) ?? userId) === userId;
+      return isOwn || [...written.keys()].every(isTheirs)
         ? undefined
         : new Fault('forbidden', 'Somebody else writes under this client id');
     };
@@ -279,7 +289,7 @@ export class LiveDocument {
           continue;
         }
         for (const [client, end] of checked.ends) {
-          claimed.set(client, waiting.userId);
+          if (!claimed.has(client)) claimed.set(client, waiting.userId);
           ends.set(client, end);
         }
         accepted.push({ waiting, checked });

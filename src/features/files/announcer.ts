@@ -1,4 +1,4 @@
-/** Tells of files: members of their project what has changed, and every node which are gone. */
+/** Tells of files: members of their project what has changed, every node which are gone, and who asks for it both. */
 import { z } from 'zod';
 import { ALL_NODES, type Bus } from '../../cluster/index.ts';
 import type { Log } from '../../observability/log.ts';
@@ -14,10 +14,16 @@ export interface AnnouncerDeps {
   log: Log;
 }
 
+/** Something in a project's tree is another, and so are the contents of these blobs. */
+export type TreeListener = (blobIds: readonly string[]) => void;
+
 type RemovedListener = (fileIds: readonly string[]) => void;
 
 /** Ids of one notice: it stays small. */
 const BATCH = 1_000;
+
+const TreeChanged = z.object({ blobIds: z.array(Id) });
+const treeTopic = (projectId: string): string => `files:${projectId}`;
 
 const FilesRemoved = z.object({ type: z.literal('files:removed'), fileIds: z.array(Id) });
 
@@ -35,11 +41,14 @@ export class Announcer {
   }
 
   /** What is written is told when it has been saved. */
-  changed({ projectId, created, replaced, renamed, deleted }: FollowedChange): void {
+  changed({ projectId, created, replaced, converted, renamed, deleted }: FollowedChange): void {
     const { rooms } = this.#deps;
-    this.removed(deleted.map(({ _id }) => _id.toHexString()));
+    this.removed(idsOf([...deleted, ...converted]));
+    const renewed = [...replaced, ...converted];
+    const count = created.length + renewed.length + renamed.length + deleted.length;
+    if (count > 0) this.#treeChanged(projectId, idsOf(renewed));
     const room = projectRoom(projectId);
-    if (created.length + replaced.length + renamed.length + deleted.length > LIMITS.fileEventsPerChange) {
+    if (count > LIMITS.fileEventsPerChange) {
       rooms.emit(room, 'file:tree-changed', { projectId });
       return;
     }
@@ -48,7 +57,7 @@ export class Announcer {
       rooms.emit(room, 'file:renamed', { projectId, file: toFile(file), oldPath });
     }
     for (const file of created) rooms.emit(room, 'file:created', { projectId, file: toFile(file) });
-    for (const file of replaced) this.saved(file);
+    for (const file of renewed) this.saved(file);
   }
 
   saved(record: FileRecord): void {
@@ -69,9 +78,23 @@ export class Announcer {
     return () => void this.#listeners.delete(entry);
   }
 
+  /** Called on this node for changes on any. One may be lost. Returns how to stop. */
+  onTreeChanged(projectId: string, call: TreeListener): () => void {
+    return this.#deps.bus.subscribe(treeTopic(projectId), (data) => {
+      const notice = TreeChanged.safeParse(data);
+      if (notice.success) call(notice.data.blobIds);
+    });
+  }
+
   close(): void {
     this.#unsubscribe();
     this.#listeners.clear();
+  }
+
+  #treeChanged(projectId: string, blobIds: readonly string[]): void {
+    for (let i = 0; i === 0 || i < blobIds.length; i += BATCH) {
+      this.#deps.bus.publish(treeTopic(projectId), { blobIds: blobIds.slice(i, i + BATCH) });
+    }
   }
 
   #hear(fileIds: readonly string[]): void {
@@ -84,3 +107,5 @@ export class Announcer {
     }
   }
 }
+
+const idsOf = (files: readonly FileRecord[]): string[] => files.map(({ _id }) => _id.toHexString());

@@ -28,6 +28,8 @@ export interface FollowedChange {
   created: FileRecord[];
   written: FileRecord[];
   replaced: FileRecord[];
+  /** Blobs that were texts. */
+  converted: FileRecord[];
   renamed: { file: FileRecord; oldPath: string }[];
   deleted: FileRecord[];
 }
@@ -146,7 +148,7 @@ export class ChangeFollower {
   }
 
   async #update(change: PendingChange): Promise<void> {
-    const order = ['delete', 'move', 'restore', 'write', 'replace'];
+    const order = ['delete', 'move', 'restore', 'write', 'replace', 'convert'];
     const updates = change.rows
       .filter((row) => row.op !== 'create')
       .toSorted((a, b) => order.indexOf(a.op) - order.indexOf(b.op))
@@ -171,6 +173,7 @@ export class ChangeFollower {
       created: [],
       written: [],
       replaced: [],
+      converted: [],
       renamed: [],
       deleted: [],
     };
@@ -187,6 +190,9 @@ export class ChangeFollower {
           break;
         case 'replace':
           change.replaced.push(file);
+          break;
+        case 'convert':
+          change.converted.push(file);
           break;
         case 'move':
           change.renamed.push({ file, oldPath: row.oldPath });
@@ -208,10 +214,12 @@ function updateOf(row: Exclude<RowChange, Row<'create'>>, change: PendingChange)
   switch (row.op) {
     case 'write':
       return { $set: { rev, sizeBytes: row.sizeBytes, chargedBytes: chargeOf(row.sizeBytes), updatedAt: at } };
-    case 'replace': {
+    case 'replace':
+    case 'convert': {
       const { mime, version, chargedBytes } = row.blob;
+      const kind = row.op === 'convert' ? { kind: 'blob' as const } : {};
       const charged = chargeOf(chargedBytes);
-      return { $set: { rev, sizeBytes: row.sizeBytes, chargedBytes: charged, mime, version, updatedAt: at } };
+      return { $set: { rev, ...kind, sizeBytes: row.sizeBytes, chargedBytes: charged, mime, version, updatedAt: at } };
     }
     case 'move':
       return { $set: { rev, path: row.path, key: keyOf(row.path) } };

@@ -9,7 +9,7 @@ import type { Log } from '../../observability/log.ts';
 import { Fault, type Handlers, type Rooms } from '../../protocol/index.ts';
 import type { DocumentPort } from '../documents/index.ts';
 import type { Blobs } from '../../storage/blobs/index.ts';
-import { Announcer } from './announcer.ts';
+import { Announcer, type TreeListener } from './announcer.ts';
 import { chargeOf, ChangeFollower } from './change-follower.ts';
 import type { filesContract, filesEvents } from './contract.ts';
 import { Copying } from './copying.ts';
@@ -19,6 +19,7 @@ import { FileTree } from './file-tree.ts';
 import { createFileHandlers } from './handlers.ts';
 import type { RouteTools } from './http.ts';
 import { Listing } from './listing.ts';
+import type { FileMirror } from './mirror.ts';
 import { createFileModels, type FileRecord } from './model.ts';
 import type { FileToRead } from './project-contents.ts';
 import { Quota, type QuotaDeps, type Usage } from './quota.ts';
@@ -26,7 +27,9 @@ import { Removal } from './removal.ts';
 import { FileSearch } from './search.ts';
 import { createTransfers } from './transfers.ts';
 
+export type { TreeListener } from './announcer.ts';
 export type { NewText } from './file-changes.ts';
+export type { FileMirror, MirroredContent } from './mirror.ts';
 export type { File } from './shapes.ts';
 export type { Usage } from './quota.ts';
 
@@ -69,6 +72,13 @@ export interface Files extends FilePort {
   copyProject(fromProjectId: string, toProjectId: string, userId: string): Promise<void>;
   /** All files of a project with their contents, for whoever `check` lets pass. */
   contents(projectId: string, check: () => Promise<unknown>): AsyncIterable<FileToRead>;
+  /** A project's files for whoever keeps a copy of them elsewhere; whoever may is asked by the caller. */
+  mirror(projectId: string): FileMirror;
+  /**
+   * Called when the project's tree has changed on any node, with the blobs that have a new version. A notice may be lost.
+   * Returns how to stop.
+   */
+  onTreeChanged(projectId: string, listener: TreeListener): () => void;
   /** What the files of the user's projects take, and what they may take. */
   usage(userId: string): Promise<Usage>;
   /** The project is gone. May be repeated. */
@@ -150,7 +160,8 @@ export function createFiles(deps: FilesDeps): Files {
 
     async saved(fileId, { sizeBytes }) {
       const file = await files.findOneAndUpdate(
-        { _id: new Types.ObjectId(fileId), deletedAt: { $exists: false } },
+        // What was a text may be a blob by now.
+        { _id: new Types.ObjectId(fileId), kind: 'text', deletedAt: { $exists: false } },
         { $set: { sizeBytes, chargedBytes: chargeOf(sizeBytes), updatedAt: new Date(now()) } },
         { returnDocument: 'after' },
       );
@@ -160,6 +171,8 @@ export function createFiles(deps: FilesDeps): Files {
     write: (projectId, userId, texts) => copying.writeTexts(projectId, userId, texts),
     copyProject: (from, to, userId) => copying.copyProject(from, to, userId),
     contents: (projectId, check) => transfers.read(projectId, check),
+    mirror: transfers.mirror,
+    onTreeChanged: (projectId, listener) => announcer.onTreeChanged(projectId, listener),
     usage: (userId) => quota.usage(userId),
     async removeOfProject(projectId, signal) {
       await removal.removeOfProject(projectId, signal);

@@ -41,6 +41,8 @@ export type RowChange =
   | { op: 'write'; id: ObjectId; sizeBytes: number }
   /** The new version of a blob. */
   | { op: 'replace'; id: ObjectId; sizeBytes: number; blob: NewBlob }
+  /** The text is a blob from now on, with this version. */
+  | { op: 'convert'; id: ObjectId; sizeBytes: number; blob: NewBlob }
   | { op: 'move'; id: ObjectId; path: string; oldPath: string }
   | { op: 'delete'; id: ObjectId }
   | { op: 'restore'; id: ObjectId; path: string };

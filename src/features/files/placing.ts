@@ -20,6 +20,8 @@ export interface Arrival {
   id: Types.ObjectId;
   path: string;
   arrived: Arrived;
+  /** It takes the place of nothing. */
+  isNew?: boolean;
 }
 
 export interface PlacingDeps {
@@ -41,6 +43,10 @@ interface Attempt {
   /** What texts take more than before. Contents have their space already. */
   growth: number;
 }
+
+/** The same, of one file. */
+type Renewal = Pick<Attempt, 'projectId' | 'userId' | 'versions'>;
+type VersionContent = Pick<StoredContent, '_id' | 'sizeBytes' | 'digest'>;
 
 export class Placing {
   readonly #deps: PlacingDeps;
@@ -87,24 +93,74 @@ export class Placing {
 
   /** A further version of a blob that is there, with a content that it, or another one, has had. */
   async replace(file: FileRecord, userId: string, version: VersionRecord): Promise<FileRecord> {
+    await this.#deps.contents.pin([version.contentId]);
+    return this.#renew(file, userId, (there, attempt) => this.#nextVersion(there, contentOf(version), attempt));
+  }
+
+  /** A further version of a blob that is there. */
+  async put(file: FileRecord, userId: string, content: StoredContent): Promise<FileRecord> {
+    return this.#renew(file, userId, (there, attempt) => this.#nextVersion(there, content, attempt), content);
+  }
+
+  /** A version that comes before the present one. */
+  async putBefore(file: FileRecord, userId: string, content: StoredContent): Promise<FileRecord> {
+    const { files, versions, contents } = this.#deps;
+    const decide = async (there: PlacedRow, attempt: Renewal): Promise<RowChange> => {
+      const { version = 0 } = (await files.findOne({ _id: file._id })) ?? {};
+      const present = await versions.at(file._id, version);
+      if (!present) return this.#nextVersion(there, content, attempt);
+      await contents.pin([present.contentId]);
+      await this.#nextVersion(there, content, attempt);
+      return this.#nextVersion(there, contentOf(present), attempt);
+    };
+    return this.#renew(file, userId, decide, content);
+  }
+
+  /** A text becomes a blob, with this as its first version. */
+  async convert(file: FileRecord, userId: string, content: StoredContent): Promise<FileRecord> {
+    const decide = async (there: PlacedRow, attempt: Renewal): Promise<RowChange> => {
+      if (there.kind !== 'text') throw new Fault('conflict', `${there.path} is no text any more`);
+      const { sizeBytes, blob } = await this.#nextVersion(there, content, attempt);
+      return { op: 'convert', id: there._id, sizeBytes, blob };
+    };
+    return this.#renew(file, userId, decide, content);
+  }
+
+  /** One file that is there changes; `fresh` is released where it does not come to that. */
+  async #renew(
+    file: FileRecord,
+    userId: string,
+    decide: (there: PlacedRow, attempt: Renewal) => Promise<RowChange>,
+    fresh?: StoredContent,
+  ): Promise<FileRecord> {
     const { contents, tree, versions } = this.#deps;
-    await contents.pin([version.contentId]);
-    const content = { _id: version.contentId, sizeBytes: version.sizeBytes, digest: version.digest };
+    const { _id, projectId } = file;
     let added: VersionRecord[] = [];
-    const [replaced] = await tree.change(file.projectId.toHexString(), userId, async (places) => {
+    let isDecided = false;
+    try {
+      const [changed] = await tree.change(projectId.toHexString(), userId, async (places) => {
+        isDecided = false;
+        await versions.undo(added);
+        added = [];
+        const there = places.find((one) => one._id.equals(_id));
+        if (!there) throw new Fault('not_found', 'There is no such file');
+        const row = await decide(there, { projectId, userId, versions: added });
+        isDecided = true;
+        return { rows: [row] };
+      });
+      await this.#settle(added);
+      return changed ?? file;
+    } catch (error) {
+      // What is decided may still happen.
+      if (isDecided) throw error;
       await versions.undo(added);
-      added = [];
-      const there = places.find(({ _id }) => _id.equals(file._id));
-      if (!there) throw new Fault('not_found', 'There is no such file');
-      const { projectId } = file;
-      return { rows: [await this.#nextVersion(there, content, { projectId, userId, versions: added })] };
-    });
-    await this.#settle(added);
-    return replaced ?? file;
+      if (fresh) await contents.release([fresh._id]);
+      throw error;
+    }
   }
 
   async #decide(arrival: Arrival, attempt: Attempt): Promise<RowChange> {
-    const there = attempt.places.at(arrival.path);
+    const there = arrival.isNew ? undefined : attempt.places.at(arrival.path);
     return there ? this.#onto(there, arrival, attempt) : this.#anew(arrival, attempt);
   }
 
@@ -154,9 +210,9 @@ export class Placing {
 
   async #nextVersion(
     { _id: fileId, path }: PlacedRow,
-    content: Pick<StoredContent, '_id' | 'sizeBytes' | 'digest'>,
-    { projectId, userId, versions: added }: Pick<Attempt, 'projectId' | 'userId' | 'versions'>,
-  ): Promise<RowChange> {
+    content: VersionContent,
+    { projectId, userId, versions: added }: Renewal,
+  ): Promise<Extract<RowChange, { op: 'replace' }>> {
     const { versions } = this.#deps;
     const mime = contentTypeOf(path, 'blob');
     const row = await versions.add({ fileId, projectId, content, mime, userId });
@@ -181,3 +237,9 @@ export class Placing {
     return this.#deps.arrivals.discard(arrivals.map(({ arrived }) => arrived));
   }
 }
+
+const contentOf = ({ contentId, sizeBytes, digest }: VersionRecord): VersionContent => ({
+  _id: contentId,
+  sizeBytes,
+  digest,
+});

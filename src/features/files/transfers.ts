@@ -17,6 +17,7 @@ import type { FileAccess, ProjectAccess } from './file-access.ts';
 import type { FileTree } from './file-tree.ts';
 import { createFileRoutes, type RouteTools } from './http.ts';
 import { Importing, type ImportRecord, type ImportingDeps } from './importing.ts';
+import { FileMirror, type FileMirrorDeps } from './mirror.ts';
 import type { FileModels, FileRecord } from './model.ts';
 import { Placing } from './placing.ts';
 import { PlannedUploads } from './planned-uploads.ts';
@@ -36,7 +37,8 @@ export interface TransfersDeps {
   tree: FileTree;
   /** All files of a project at one moment. */
   rows: (projectId: string) => Promise<FileRecord[]>;
-  documents: ImportingDeps['documents'] & { texts(fileIds: readonly string[]): Promise<Map<string, string>> };
+  documents: ImportingDeps['documents'] &
+    FileMirrorDeps['documents'] & { texts(fileIds: readonly string[]): Promise<Map<string, string>> };
   blobs: Blobs;
   /** What addresses are signed with; keys of their own are derived from it. */
   secret: string;
@@ -54,6 +56,7 @@ export interface Transfers {
   reading: BlobReading;
   /** All files of a project with their contents, a few at a time, each time after `check`. */
   read(projectId: string, check: () => Promise<unknown>): AsyncIterable<FileToRead>;
+  mirror: (projectId: string) => FileMirror;
   /** All versions, for good. May be repeated. */
   remove(fileIds: readonly string[]): Promise<void>;
   removeOfProject(projectId: string): Promise<void>;
@@ -183,6 +186,8 @@ export function createTransfers(deps: TransfersDeps): Transfers {
     read: async function* (projectId, check) {
       yield* projectContents.read(await rows(projectId), check);
     },
+    mirror: (projectId) =>
+      new FileMirror({ models, tree, projects, quota, documents, contents, versions, arrivals, placing }, projectId),
     remove: (fileIds) => versions.removeOf(fileIds.map((id) => new Types.ObjectId(id))),
     removeOfProject: (projectId) => snapshots.removeOfProject(projectId),
     removeOfUser: (userId) => snapshots.removeOfUser(userId),

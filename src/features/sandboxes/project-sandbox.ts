@@ -7,8 +7,8 @@ import type { SandboxStatus } from './shapes.ts';
 export interface SandboxPart {
   /** Somebody uses it now. */
   isBusy?(): boolean;
-  /** Before the sandbox is ended, or left to another node. It may be gone already. Never rejects. */
-  close(): Promise<void>;
+  /** Before the sandbox is ended, or left to the next node that holds it. It may be gone already. Never rejects. */
+  close(how: 'ended' | 'left'): Promise<void>;
 }
 
 /** What parts know of the sandbox that they belong to. */
@@ -113,8 +113,8 @@ export class ProjectSandbox<P extends Record<string, SandboxPart>> implements Ru
     return this.#changeTo(true);
   }
 
-  async closeParts(): Promise<void> {
-    for (const part of Object.values(this.#parts ?? {}).reverse()) await part.close();
+  async closeParts(how: 'ended' | 'left'): Promise<void> {
+    for (const part of Object.values(this.#parts ?? {}).reverse()) await part.close(how);
   }
 
   #changeTo(isPaused: boolean): Promise<void> {

@@ -233,7 +233,7 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     const { projectId } = running;
     this.#tell(projectId, 'stopping');
     try {
-      await running.closeParts();
+      await running.closeParts('ended');
       await this.#deps.machine.end(running.sandbox);
     } finally {
       this.#running.delete(projectId);
@@ -243,7 +243,7 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
   }
 
   async #leave(running: ProjectSandbox<P>): Promise<void> {
-    await running.closeParts();
+    await running.closeParts('left');
     await this.#deps.machine.leave(running.sandbox);
     this.#running.delete(running.projectId);
     await running.lease.release();

@@ -49,6 +49,10 @@ export type BaseHead = Pick<BaseRecord, 'fileId' | 'path' | 'kind' | 'hash'> & {
 
 /** Rows of one project. */
 export interface BaseStore {
+  /** What marks the disk that the rows are about. */
+  mark(): Promise<string | undefined>;
+  /** Removes all rows, and keeps the mark of the disk that those to come are about. */
+  begin(mark: string): Promise<void>;
   heads(): Promise<BaseHead[]>;
   load(fileId: string): Promise<BaseRecord | undefined>;
   /**

@@ -1,6 +1,6 @@
 /** One file that is no document, on both sides: the last writer wins, and what loses is kept as a version. */
 import { AGREED, NO_STATE, type BaseRecord, type BaseStore, type Step } from './base-record.ts';
-import type { Blobs, DiskFile, WorkspaceDisk } from './ports.ts';
+import type { BlobContent, Blobs, DiskFile, WorkspaceDisk } from './ports.ts';
 
 export interface BlobSyncDeps {
   disk: Pick<WorkspaceDisk, 'content' | 'stage'>;
@@ -21,7 +21,7 @@ export class BlobSync {
     const { disk, blobs, store } = this.#deps;
     const isThere = (await blobs.current(record.fileId)) === file.hash;
     // It may have been written again since it was hashed: what was stored counts.
-    const hash = isThere ? file.hash : await blobs.put(record.fileId, disk.content(record.path));
+    const hash = isThere ? file.hash : await blobs.put(record.fileId, contentOf(disk, record.path, file));
     return store.save({ ...record, hash });
   }
 
@@ -45,3 +45,10 @@ export class BlobSync {
     return this.#deps.store.save({ ...record, hash, step: AGREED });
   }
 }
+
+/** The bytes that a file has when they are read. */
+export const contentOf = (
+  disk: Pick<WorkspaceDisk, 'content'>,
+  path: string,
+  { sizeBytes }: Pick<DiskFile, 'sizeBytes'>,
+): BlobContent => ({ bytes: disk.content(path), sizeBytes });

@@ -3,7 +3,7 @@
  * only says that it is worth looking, and one that is lost or doubled changes nothing.
  */
 import { AGREED, type BaseRecord, type BaseStore, type Step } from './base-record.ts';
-import type { BlobSync } from './blob-sync.ts';
+import { contentOf, type BlobSync } from './blob-sync.ts';
 import type { Blobs, DiskEntry, DiskFile, SkipReason, WorkspaceDisk } from './ports.ts';
 import type { TextSync } from './text-sync.ts';
 
@@ -102,7 +102,7 @@ export class FileSync {
     const old = await disk.read(path);
     if (old.kind !== 'file' || old.hash === record.hash) return record;
     const merged = record.kind === 'text' ? await this.#deps.texts.merge(record, old) : undefined;
-    if (!merged) await versions.keep(record.fileId, disk.content(path));
+    if (!merged) await versions.keep(record.fileId, contentOf(disk, path, old));
     return merged ?? record;
   }
 

@@ -29,7 +29,19 @@ export interface WorkspaceBaseRow {
   rev: number;
 }
 
-export function createWorkspaceBaseModel(connection: Connection): Model<WorkspaceBaseRow> {
+/** Which disk a project's rows are about. */
+export interface WorkspaceRow {
+  /** The project's. */
+  _id: Types.ObjectId;
+  mark: string;
+}
+
+export interface WorkspaceModels {
+  bases: mongo.Collection<WorkspaceBaseRow>;
+  workspaces: mongo.Collection<WorkspaceRow>;
+}
+
+export function createWorkspaceModels(connection: Connection): WorkspaceModels {
   const { Mixed, ObjectId } = Schema.Types;
   const schema = new Schema<WorkspaceBaseRow>(
     {
@@ -46,19 +58,46 @@ export function createWorkspaceBaseModel(connection: Connection): Model<Workspac
     { versionKey: false, collection: 'workspace_bases' },
   );
   schema.index({ projectId: 1 }, { name: 'project' });
-  return connection.model<WorkspaceBaseRow>('WorkspaceBase', schema);
+  const workspace = new Schema<WorkspaceRow>({ mark: { type: String, required: true } }, { versionKey: false });
+  return {
+    bases: collectionOf(connection.model<WorkspaceBaseRow>('WorkspaceBase', schema)),
+    workspaces: collectionOf(connection.model<WorkspaceRow>('Workspace', workspace, 'workspaces')),
+  };
 }
 
-export interface WorkspaceBaseStoreDeps {
-  model: Model<WorkspaceBaseRow>;
+const collectionOf = <T extends object>(model: Model<T>): mongo.Collection<T> =>
+  model.collection as unknown as mongo.Collection<T>;
+
+export interface WorkspaceStoreDeps {
+  models: WorkspaceModels;
   /** Where states are kept that are too large for a row. */
   blobs: Pick<Blobs, 'put' | 'get' | 'remove'>;
-  projectId: string;
+}
+
+/** The project is gone: so is what was stored of its workspace. May be repeated. */
+export async function removeBases({ models, blobs }: WorkspaceStoreDeps, projectId: string): Promise<void> {
+  const project = new Types.ObjectId(projectId);
+  await removeRows({ models, blobs }, project);
+  await models.workspaces.deleteOne({ _id: project });
+}
+
+/** Blobs first: nobody would know of them afterwards. */
+async function removeRows({ models, blobs }: WorkspaceStoreDeps, projectId: Types.ObjectId): Promise<void> {
+  const large = { $or: [{ 'state.blobKey': { $exists: true } }, { 'step.state.blobKey': { $exists: true } }] };
+  for await (const row of models.bases.find({ projectId, ...large })) {
+    for (const key of blobKeysOf(row)) await blobs.remove(key);
+  }
+  await models.bases.deleteMany({ projectId });
+}
+
+function blobKeysOf({ state, step }: Pick<WorkspaceBaseRow, 'state' | 'step'>): string[] {
+  const states = [state, ...(step.kind === 'flushing' ? [step.state] : [])];
+  return states.flatMap(({ blobKey }) => blobKey ?? []);
 }
 
 /** The rows of one project. */
-export function createBaseStore({ model, blobs, projectId }: WorkspaceBaseStoreDeps): BaseStore {
-  const rows = model.collection as unknown as mongo.Collection<WorkspaceBaseRow>;
+export function createBaseStore({ models, blobs, projectId }: WorkspaceStoreDeps & { projectId: string }): BaseStore {
+  const rows = models.bases;
   const project = new Types.ObjectId(projectId);
 
   const put = async (fileId: string, state: Uint8Array): Promise<StoredState> => {
@@ -76,8 +115,7 @@ export function createBaseStore({ model, blobs, projectId }: WorkspaceBaseStoreD
     return new Uint8Array(Buffer.concat(chunks));
   };
   const removeBlobs = async (row: Pick<WorkspaceBaseRow, 'state' | 'step'> | null): Promise<void> => {
-    const states = row ? [row.state, ...(row.step.kind === 'flushing' ? [row.step.state] : [])] : [];
-    for (const { blobKey } of states) if (blobKey !== undefined) await blobs.remove(blobKey);
+    for (const key of row ? blobKeysOf(row) : []) await blobs.remove(key);
   };
 
   const stepOf = async (fileId: string, step: Step): Promise<StoredStep> =>
@@ -97,6 +135,15 @@ export function createBaseStore({ model, blobs, projectId }: WorkspaceBaseStoreD
   };
 
   return {
+    async mark() {
+      return (await models.workspaces.findOne({ _id: project }))?.mark;
+    },
+
+    async begin(mark) {
+      await removeRows({ models, blobs }, project);
+      await models.workspaces.updateOne({ _id: project }, { $set: { mark } }, { upsert: true });
+    },
+
     async heads(): Promise<BaseHead[]> {
       const found = await rows
         .find({ projectId: project }, { projection: { path: 1, kind: 1, hash: 1, 'step.kind': 1 } })

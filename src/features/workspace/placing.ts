@@ -2,6 +2,7 @@
 import { posix } from 'node:path';
 import { seedUpdate } from '../documents/index.ts';
 import { AGREED, NO_STATE, type BaseRecord, type BaseStore, type Step } from './base-record.ts';
+import { contentOf } from './blob-sync.ts';
 import { decodeText } from './disk-text.ts';
 import type { DiskFile, ProjectFile, ProjectFiles, WorkspaceDisk } from './ports.ts';
 
@@ -50,10 +51,18 @@ export class Placing {
   async finishCreating(record: BaseRecord): Promise<BaseRecord | undefined> {
     const { files, store } = this.#deps;
     const isThere =
-      record.kind === 'text' ? await files.createText(record, record.state) : await files.createBlob(record);
+      record.kind === 'text' ? await files.createText(record, record.state) : await this.#createBlob(record);
     if (isThere) return store.save({ ...record, step: AGREED });
     await store.remove(record.fileId);
     return undefined;
+  }
+
+  async #createBlob({ fileId, path }: BaseRecord): Promise<boolean> {
+    const { disk, files } = this.#deps;
+    const entry = await disk.read(path);
+    if (entry.kind === 'file') return files.createBlob({ fileId, path }, contentOf(disk, path, entry));
+    // It is gone from the disk, and may have come to the project before a crash.
+    return (await files.list()).some((file) => file.fileId === fileId);
   }
 
   /** The disk has it no more: it goes from the project. */

@@ -5,7 +5,7 @@
 import { NO_STATE, type BaseHead, type BaseRecord, type BaseStore } from './base-record.ts';
 import { BlobSync } from './blob-sync.ts';
 import { decodeText } from './disk-text.ts';
-import { isExcluded } from './excluded.ts';
+import { isExcluded, STAGING_FOLDER } from '../../sandbox/disk/excluded.ts';
 import { FileSync, isGone } from './file-sync.ts';
 import { Placing, type PlacingDeps } from './placing.ts';
 import type { Blobs, LiveTexts, ProjectFile, SkipReason, WorkspaceDisk } from './ports.ts';
@@ -14,6 +14,11 @@ import { TextSync, type TextSyncDeps } from './text-sync.ts';
 
 /** A file that appears with the content of one that went within this time is that one under another name. */
 export const RENAME_MS = 500;
+
+/** New files that are brought over at the same time: each waits for the disk and the database most of its time. */
+const TOGETHER = 16;
+/** Begins what is due of a path. */
+const PATH = 'path ';
 
 /** Why a path of the disk is not in the project. `refused`: the project cannot have it. */
 export type LeftOut = SkipReason | 'refused';
@@ -26,8 +31,10 @@ export interface WorkspaceDeps
   store: BaseStore;
   /** Something on the disk is not in the project; told whenever it was looked at. */
   onLeftOut: (path: string, reason: LeftOut) => void;
-  /** Something failed; it is tried again when it is told of again, or by `rescan`. */
-  onFailed: (error: unknown, about: string) => void;
+  /** Something failed; `again` has it tried again. */
+  onFailed: (error: unknown, about: string, again: () => void) => void;
+  /** Asked before each look: resolves when the disk can be used. */
+  ready?: () => Promise<void>;
   /** Calls back once, unless the returned function is called before. */
   after?: (ms: number, callback: () => void) => () => void;
 }
@@ -40,6 +47,8 @@ export class Workspace {
   readonly #byPath = new Map<string, string>();
   /** What is to be looked at, in order; one entry however often it was told. */
   readonly #due = new Map<string, () => Promise<void>>();
+  /** Files that somebody is finding out about: whether they have another name now. */
+  readonly #claimed = new Set<string>();
   /** Files that are gone from the disk, and what ends the wait for their new names. */
   readonly #missing = new Map<string, () => void>();
   readonly #after: NonNullable<WorkspaceDeps['after']>;
@@ -65,26 +74,25 @@ export class Workspace {
   /** Goes on where the last one was, by whatever it ended, and compares everything. To be called once, before the rest. */
   async open(): Promise<void> {
     const { store, disk } = this.#deps;
+    const inUse = new Set([await this.#recognise()]);
     await this.#load();
-    const inUse = new Set<string>();
     for (const { fileId, step } of await store.heads()) {
       const left = step === 'agreed' ? undefined : (await store.load(fileId))?.step;
       if (left && 'id' in left) inUse.add(left.id);
     }
     for (const id of await disk.ids()) if (!inUse.has(id)) await disk.forget(id);
-    this.treeChanged();
-    for (const fileId of this.#heads.keys()) this.liveChanged(fileId);
+    this.compare();
     this.rescan();
   }
 
   /** Something may have happened to this path of the disk. */
   diskChanged(path: string): void {
-    if (!isExcluded(path)) this.#add(`path ${path}`, () => this.#lookAtPath(path));
+    if (!isExcluded(path)) this.#add(PATH + path, () => this.#lookAtPath(path));
   }
 
   /** A document, or a blob's present version, may be another one. */
   liveChanged(fileId: string): void {
-    this.#add(`file ${fileId}`, () => this.#lookAtFile(fileId));
+    if (this.#heads.has(fileId)) this.#add(`file ${fileId}`, () => this.#lookAtFile(fileId));
   }
 
   /** Files of the project may have come, gone or moved. */
@@ -95,6 +103,17 @@ export class Workspace {
   /** Looks at everything on the disk: after notices were lost. */
   rescan(): void {
     this.#add('rescan', () => this.#rescan());
+  }
+
+  /** Looks at everything in the project: after notices were lost. */
+  compare(): void {
+    this.treeChanged();
+    for (const fileId of this.#heads.keys()) this.liveChanged(fileId);
+  }
+
+  /** Something is left to be looked at. */
+  get isBusy(): boolean {
+    return this.#working !== undefined;
   }
 
   /** Resolves when nothing is left to be looked at. Files that are missing may still wait for their new names. */
@@ -120,24 +139,55 @@ export class Workspace {
   async #work(): Promise<void> {
     // Not in the caller's turn: much is told at once.
     await Promise.resolve();
-    for (let next = first(this.#due); next; next = first(this.#due)) {
-      const [about, look] = next;
-      this.#due.delete(about);
-      try {
-        if (this.#isOutdated) await this.#load();
-        await look();
-      } catch (error) {
-        this.#failed(error, about);
-      }
+    for (let next = this.#next(); next.length > 0; next = this.#next()) {
+      const begun = this.#begin();
+      await together(next, async ([about, look]) => {
+        try {
+          if (await begun) await look();
+        } catch (error) {
+          this.#failed(error, about, () => this.#add(about, look));
+        }
+      });
     }
     // In the same turn as the last look at what is due.
     this.#working = undefined;
   }
 
+  /** False where it is closed meanwhile. */
+  async #begin(): Promise<boolean> {
+    await this.#deps.ready?.();
+    if (this.#isOutdated && !this.#closed) await this.#load();
+    return !this.#closed;
+  }
+
+  /** What is looked at next: of new paths several, of anything else one. */
+  #next(): [about: string, look: () => Promise<void>][] {
+    const next: [about: string, look: () => Promise<void>][] = [];
+    for (const [about, look] of this.#due) {
+      const isNew = !this.#isOutdated && about.startsWith(PATH) && !this.#byPath.has(about.slice(PATH.length));
+      if (next.length > 0 && !isNew) break;
+      next.push([about, look]);
+      if (!isNew || next.length === TOGETHER) break;
+    }
+    for (const [about] of next) this.#due.delete(about);
+    return next;
+  }
+
   /** It ended somewhere: what is stored tells where. */
-  #failed(error: unknown, about: string): void {
+  #failed(error: unknown, about: string, again: () => void): void {
     this.#isOutdated = true;
-    if (!this.#closed) this.#deps.onFailed(error, about);
+    if (!this.#closed) this.#deps.onFailed(error, about, again);
+  }
+
+  /** The mark of the disk. What is stored about another one must not make files seem to be gone from this one. */
+  async #recognise(): Promise<string> {
+    const { store, disk, newId } = this.#deps;
+    const known = await store.mark();
+    if (known !== undefined && (await disk.ids()).includes(known)) return known;
+    const mark = newId();
+    await disk.stage(mark, new Uint8Array(), STAGING_FOLDER);
+    await store.begin(mark);
+    return mark;
   }
 
   /** Reads what is stored, and does to its end what was under way. */
@@ -152,7 +202,9 @@ export class Workspace {
     this.#isOutdated = false;
     for (const { fileId, step } of heads) {
       if (step === 'agreed') continue;
-      await this.#record(fileId).catch((error: unknown) => this.#deps.onFailed(error, `file ${fileId}`));
+      await this.#record(fileId).catch((error: unknown) => {
+        if (!this.#closed) this.#deps.onFailed(error, `file ${fileId}`, () => this.liveChanged(fileId));
+      });
     }
   }
 
@@ -202,11 +254,15 @@ export class Workspace {
     }
     if (entry.kind === 'skipped' && entry.reason !== 'folder') this.#deps.onLeftOut(path, entry.reason);
     if (entry.kind !== 'file') return;
-    const moved = await this.#missingWith(entry.hash);
-    const record = moved ? await this.#placing.moveLive(moved, path) : await this.#placing.create(path, entry);
-    if (!record) return this.#notTaken(path);
-    this.#note(record);
-    await this.#settle(record);
+    const moved = entry.sizeBytes > 0 ? await this.#claimMissing(entry.hash) : undefined;
+    try {
+      const record = moved ? await this.#placing.moveLive(moved, path) : await this.#placing.create(path, entry);
+      if (!record) return await this.#notTaken(path);
+      this.#note(record);
+      await this.#settle(record);
+    } finally {
+      if (moved) this.#claimed.delete(moved.fileId);
+    }
   }
 
   /** The project did not take a path: it has a file there that is not on the disk yet, or cannot have one. */
@@ -216,11 +272,18 @@ export class Workspace {
     else this.#deps.onLeftOut(path, 'refused');
   }
 
-  /** A file that had this content and is not on the disk any more. */
-  async #missingWith(hash: string): Promise<BaseRecord | undefined> {
-    for (const head of this.#heads.values()) {
-      if (head.hash !== hash || (await this.#deps.disk.read(head.path)).kind !== 'missing') continue;
-      const record = await this.#record(head.fileId);
+  /** A file that had this content and is not on the disk any more. Nobody else gets it until it is given back. */
+  async #claimMissing(hash: string): Promise<BaseRecord | undefined> {
+    for (const { fileId, path, hash: known } of [...this.#heads.values()]) {
+      if (known !== hash || this.#claimed.has(fileId)) continue;
+      this.#claimed.add(fileId);
+      let record: BaseRecord | undefined;
+      try {
+        const isMissing = (await this.#deps.disk.read(path)).kind === 'missing';
+        record = isMissing ? await this.#record(fileId) : undefined;
+      } finally {
+        if (!record) this.#claimed.delete(fileId);
+      }
       if (record) return record;
     }
     return undefined;
@@ -308,11 +371,24 @@ export class Workspace {
     for (const file of await this.#deps.files.list()) if (!isExcluded(file.path)) files.set(file.fileId, file);
     for (const { fileId } of this.#heads.values()) {
       const record = files.has(fileId) ? undefined : await this.#deps.store.load(fileId);
-      if (record) await this.#unlisted(record).catch((error: unknown) => this.#failed(error, `file ${fileId}`));
+      if (record) await this.#unlisted(record).catch((error: unknown) => this.#notCompared(error, fileId));
     }
+    const compare = (file: ProjectFile): Promise<void> =>
+      this.#compareFile(file).catch((error: unknown) => this.#notCompared(error, file.fileId));
+    const fresh: ProjectFile[] = [];
     for (const file of files.values()) {
-      await this.#compareFile(file).catch((error: unknown) => this.#failed(error, `file ${file.fileId}`));
+      if (this.#heads.has(file.fileId)) await compare(file);
+      else fresh.push(file);
     }
+    // Those that meet nobody do not wait for each other, as when a project comes to an empty disk.
+    const isFree = ({ path }: ProjectFile): boolean => !this.#byPath.has(path);
+    const [free, taken] = [fresh.filter(isFree), fresh.filter((file) => !isFree(file))];
+    await together(free, compare);
+    for (const file of taken) await compare(file);
+  }
+
+  #notCompared(error: unknown, fileId: string): void {
+    this.#failed(error, `tree of ${fileId}`, () => this.treeChanged());
   }
 
   /** The project has no such file. */
@@ -379,7 +455,14 @@ export class Workspace {
   }
 }
 
-const first = <K, V>(map: ReadonlyMap<K, V>): [K, V] | undefined => map.entries().next().value;
+/** Does the same with each, several at a time. */
+async function together<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const rest = [...items].reverse();
+  const one = async (): Promise<void> => {
+    for (let item = rest.pop(); item !== undefined; item = rest.pop()) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(TOGETHER, rest.length) }, one));
+}
 
 const afterReal = (ms: number, callback: () => void): (() => void) => {
   const timer = setTimeout(callback, ms).unref();

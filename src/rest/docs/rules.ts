@@ -3,6 +3,7 @@
  * given to another rule; a rule that no longer holds leaves a gap.
  */
 import { LIMITS } from '../../protocol/index.ts';
+import { PREVIEW_RULES } from './preview-rules.ts';
 import { DOCUMENT_RULES, PROJECT_RULES } from './project-rules.ts';
 import { hours, kib, mib, seconds, type RuleGroup } from './rule-group.ts';
 
@@ -195,6 +196,7 @@ export const RULES: RuleGroup[] = [
     },
   },
   ...DOCUMENT_RULES,
+  ...PREVIEW_RULES,
   {
     title: 'Presence',
     rules: {

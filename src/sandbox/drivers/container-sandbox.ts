@@ -3,7 +3,15 @@ import { rm } from 'node:fs/promises';
 import { Fault } from '../../protocol/index.ts';
 import type { AgentLink } from '../agent-link.ts';
 import type { EndReason, Sandbox, SandboxSpec } from '../driver.ts';
-import { asUser, HOME_DIR, socketDirectory, USERS, WORK_DIR, type AgentStart } from '../engine/container-options.ts';
+import {
+  asUser,
+  HELPERS,
+  HOME_DIR,
+  socketDirectory,
+  USERS,
+  WORK_DIR,
+  type AgentStart,
+} from '../engine/container-options.ts';
 import { candidateUsers, type Containers, type FoundContainer } from '../engine/containers.ts';
 import type { MountedVolume, Volumes } from '../volumes.ts';
 
@@ -27,6 +35,7 @@ export class ContainerSandbox implements Sandbox {
   readonly link: AgentLink;
   readonly workDir = WORK_DIR;
   readonly homeDir = HOME_DIR;
+  readonly helpers = HELPERS;
   readonly env: Readonly<Record<string, string>>;
   readonly owner: { uid: number; gid: number };
   readonly ended: Promise<EndReason>;

@@ -11,15 +11,16 @@ import { Fault } from '../../protocol/index.ts';
 import { createAgentLink, type AgentLink } from '../agent-link.ts';
 import { agentSecret } from '../agent-secret.ts';
 import { SOCKET_NAME } from '../agent-socket.ts';
-import type { EndReason, Sandbox, SandboxDriver, SandboxSpec } from '../driver.ts';
+import type { EndReason, Sandbox, SandboxDriver, SandboxHelpers, SandboxSpec } from '../driver.ts';
 
 export interface LocalDriverOptions {
   /** Where the files and sockets are; made if it is not there. */
   sandboxDir: string;
   /** What agents' secrets are derived from. */
   secret: string;
-  /** The command line that runs the agent. */
+  /** The command lines that run the agent, and its helper for files. */
   agent: readonly [string, ...string[]];
+  filesHelper: readonly string[];
   log: Log;
 }
 
@@ -70,6 +71,7 @@ class LocalSandbox implements Sandbox {
   readonly homeDir: string;
   readonly env: Readonly<Record<string, string>>;
   readonly owner = undefined;
+  readonly helpers: SandboxHelpers;
   readonly ended: Promise<EndReason>;
   /** Settles when its process is gone, whoever ended it. */
   readonly gone: Promise<unknown>;
@@ -88,6 +90,8 @@ class LocalSandbox implements Sandbox {
     this.#directory = paths.directory;
     this.#scratch = paths.scratch;
     this.env = environment(paths.home);
+    // Every port of this machine is one of its programs'.
+    this.helpers = { files: paths.filesHelper, ports: undefined };
     this.gone = once(child, 'exit');
     this.ended = new Promise((resolve) => {
       void this.gone.then(() => {
@@ -103,6 +107,7 @@ class LocalSandbox implements Sandbox {
       home: join(volume, 'home'),
       directory: join(sandboxDir, spec.id),
       scratch: spec.volume === undefined ? volume : undefined,
+      filesHelper: options.filesHelper,
     };
     await mkdir(paths.work, { recursive: true });
     await mkdir(paths.home, { recursive: true });
@@ -171,6 +176,7 @@ interface Paths {
   home: string;
   directory: string;
   scratch: string | undefined;
+  filesHelper: readonly string[];
 }
 
 /** Nothing of the server's environment, in which its secrets are, but what programs need to be found and to speak. */

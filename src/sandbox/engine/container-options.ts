@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type Docker from 'dockerode';
 import type { Role } from '../agent-protocol/index.ts';
 import { SOCKET_NAME } from '../agent-socket.ts';
-import type { SandboxKind, SandboxLimits } from '../driver.ts';
+import type { SandboxHelpers, SandboxKind, SandboxLimits } from '../driver.ts';
 
 /** Users that sandboxes run as, each another one: limits that count by user must not be shared. As in the image. */
 export const USERS = { first: 20_000, count: 512 };
@@ -23,6 +23,12 @@ const AGENT = ['node', '/opt/atelier/agent/sandbox/agent/main.js'];
 
 /** Where the agent listens for package managers, as the image tells them. */
 const LISTENERS = 'npm:4873,pip:3141';
+
+/** What the image has beside the agent for the server to run as the sandbox's user. */
+export const HELPERS: SandboxHelpers = {
+  files: ['node', '/opt/atelier/agent/sandbox/agent/files/main.js'],
+  ports: ['/opt/atelier/listening-ports'],
+};
 
 /** What the agent needs: to start shells as another user, give them their terminals and end them. */
 const CAPABILITIES = ['SETUID', 'SETGID', 'SETPCAP', 'CHOWN', 'KILL'];

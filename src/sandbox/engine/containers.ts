@@ -3,6 +3,7 @@ import { Duplex, pipeline, type Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
+import { withResolvers } from '../../protocol/index.ts';
 import type { Role } from '../agent-protocol/index.ts';
 import type { EndReason, FoundSandbox, SandboxKind } from '../driver.ts';
 import {
@@ -152,11 +153,12 @@ export class Containers {
   async #wait(containerId: string, abortSignal: AbortSignal): Promise<void> {
     const path = `/containers/${containerId}/wait`;
     const statusCodes = { 200: true, 404: 'no such container', 500: 'server error' };
-    const answer = await new Promise<Readable>((resolve, reject) => {
-      this.#docker.modem.dial({ path, method: 'POST', isStream: true, statusCodes, abortSignal }, (error, body) =>
-        error ? reject(error as Error) : resolve(body as Readable),
-      );
+    const { promise, resolve, reject } = withResolvers<Readable>();
+    this.#docker.modem.dial({ path, method: 'POST', isStream: true, statusCodes, abortSignal }, (error, body) => {
+      if (error) reject(error);
+      else resolve(body as Readable);
     });
+    const answer = await promise;
     await finished(answer.resume());
   }
 

@@ -23,7 +23,7 @@ export type ContextFiles = ReadonlyMap<string, string | Buffer>;
 export async function imageInputs(): Promise<ContextFiles> {
   const files = new Map<string, string | Buffer>();
   const read = (path: string): Promise<Buffer> => readFile(join(PROJECT_DIR, path));
-  files.set('Dockerfile', await read('sandbox/Dockerfile'));
+  for (const file of ['Dockerfile', 'listening-ports.c']) files.set(file, await read(`sandbox/${file}`));
   const lock = JSON.parse((await read('package-lock.json')).toString()) as PackageLock;
   const locked = lockedPackages(lock, PACKAGES);
   files.set('package.json', locked.manifest);

@@ -23,4 +23,9 @@ export const migrations: readonly Migration[] = [
     name: 'indexes of projects, files and documents',
     up: ({ connection }) => ensureIndexes(connection),
   },
+  {
+    version: 4,
+    name: 'indexes of sandboxes and their workspaces',
+    up: ({ connection }) => ensureIndexes(connection),
+  },
 ];

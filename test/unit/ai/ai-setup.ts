@@ -47,6 +47,9 @@ export function createTestRooms(): TestRooms {
       const [event, data] = JSON.parse(String(text)) as [string, unknown];
       hear(room, event, data);
     },
+    deliverTo() {},
+    waitingBytes: () => 0,
+    onTaken() {},
     relay() {},
     onRelayed: () => () => {},
     tell() {},

@@ -3,7 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createBaseStore, createWorkspaceBaseModel, type BaseRecord } from '../../../src/features/workspace/index.ts';
+import {
+  createBaseStore,
+  createWorkspaceModels,
+  removeBases,
+  type BaseRecord,
+} from '../../../src/features/workspace/index.ts';
 import { LIMITS } from '../../../src/protocol/index.ts';
 import { createDiskBlobs } from '../../../src/storage/blobs/index.ts';
 import { ensureIndexes } from '../../../src/storage/database.ts';
@@ -16,9 +21,10 @@ async function openStore(ends: Ends) {
   const directory = await mkdtemp(join(tmpdir(), 'atelier-blobs-'));
   ends.defer(() => rm(directory, { recursive: true, force: true }));
   const blobs = await createDiskBlobs({ directory });
-  const model = createWorkspaceBaseModel(database.connection);
+  const models = createWorkspaceModels(database.connection);
   await ensureIndexes(database.connection);
-  return { blobs, model, store: createBaseStore({ model, blobs, projectId: newId() }) };
+  const projectId = newId();
+  return { blobs, models, projectId, store: createBaseStore({ models, blobs, projectId }) };
 }
 
 const recordOf = (changes: Partial<BaseRecord> = {}): BaseRecord => ({
@@ -67,9 +73,9 @@ test('who has not seen the last record stores nothing', async () => {
 
 test('another project has none of them', async () => {
   await using ends = new Ends();
-  const { store, model, blobs } = await openStore(ends);
+  const { store, models, blobs } = await openStore(ends);
   const { fileId } = await store.save(recordOf());
-  const other = createBaseStore({ model, blobs, projectId: newId() });
+  const other = createBaseStore({ models, blobs, projectId: newId() });
   expect(await other.heads()).toEqual([]);
   expect(await other.load(fileId)).toBeUndefined();
   await other.remove(fileId);
@@ -93,4 +99,30 @@ test('states that are too large for a row are blobs, which go with it', async ()
   expect(await keys()).toHaveLength(1);
   await store.remove(stored.fileId);
   expect(await keys()).toEqual([]);
+});
+
+test('a new mark, and the end of the project, leave nothing of what was stored', async () => {
+  await using ends = new Ends();
+  const { store, models, blobs, projectId } = await openStore(ends);
+  const keys = async (): Promise<string[]> => (await blobs.list('workspaces/')).items.map(({ key }) => key);
+  const large = new Uint8Array(LIMITS.documentSnapshotRowBytes + 1).fill(7);
+  const step = { kind: 'flushing', id: 'x', hash: 'h', state: large, hasMerged: false } as const;
+  const fill = async (): Promise<void> => {
+    await store.save(recordOf());
+    await store.save(recordOf({ state: large }));
+    await store.save(recordOf({ step }));
+  };
+  expect(await store.mark()).toBeUndefined();
+  await fill();
+  expect(await keys()).toHaveLength(2);
+  await store.begin('first');
+  expect([await store.mark(), await store.heads(), await keys()]).toEqual(['first', [], []]);
+  await fill();
+  const other = createBaseStore({ models, blobs, projectId: newId() });
+  await other.begin('other');
+  const { fileId } = await other.save(recordOf());
+  await removeBases({ models, blobs }, projectId);
+  await removeBases({ models, blobs }, projectId);
+  expect([await store.mark(), await store.heads(), await keys()]).toEqual([undefined, [], []]);
+  expect([await other.mark(), (await other.heads()).map((head) => head.fileId)]).toEqual(['other', [fileId]]);
 });

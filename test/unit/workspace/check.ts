@@ -1,7 +1,7 @@
 /** What must hold when nothing is left to do. */
 import { readFile } from 'node:fs/promises';
 import { decodeText } from '../../../src/features/workspace/disk-text.ts';
-import { isExcluded } from '../../../src/features/workspace/index.ts';
+import { isExcluded } from '../../../src/sandbox/disk/excluded.ts';
 import type { World } from './world.ts';
 
 /** What differs between the project and the disk. */
@@ -26,8 +26,8 @@ export async function differencesOf(world: World): Promise<string[]> {
   }
   for (const path of paths) found.push(`${path} is not in the project`);
   if (rows.size > project.files.size) found.push('There are rows of no files');
-  const staged = await world.disk.ids();
-  if (staged.length > 0) found.push(`${staged.length} files are left in the staging folder`);
+  const staged = (await world.disk.ids()).length - 1;
+  if (staged > 0) found.push(`${staged} files are left in the staging folder besides the mark`);
   return found;
 }
 

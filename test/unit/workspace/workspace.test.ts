@@ -2,7 +2,7 @@
 import { appendFile, chmod, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { LIMITS } from '../../../src/protocol/index.ts';
-import { STAGING_FOLDER } from '../../../src/features/workspace/index.ts';
+import { STAGING_FOLDER } from '../../../src/sandbox/disk/excluded.ts';
 import { openWorld, type World } from './world.ts';
 
 /** One text file, on both sides. */
@@ -92,7 +92,8 @@ test('what a program writes while its file is being replaced is not lost', async
   await world.workspace.idle();
   expect(world.project.text(fileId)).toBe('zero\none\ntwo\nthree\nfour\n');
   expect(await onDisk(world, 'src/a.ts')).toBe('zero\none\ntwo\nthree\nfour\n');
-  expect(await readdir(world.path(STAGING_FOLDER))).toEqual([]);
+  // The disk's mark.
+  expect(await readdir(world.path(STAGING_FOLDER))).toHaveLength(1);
 });
 
 test('a file that is removed while it is being replaced comes again with what was written', async () => {
@@ -319,4 +320,23 @@ test('links are left alone, and nothing is written behind them', async () => {
   );
   expect(world.project.text(fileId)).toBe('zero\none\ntwo\nthree\n');
   expect(world.project.at('link')).toBeUndefined();
+});
+
+test('an empty disk in place of the former one makes no file go', async () => {
+  const { world, path } = await openWithFile();
+  await using _ = world;
+  await writeFile(world.path('b.txt'), 'b');
+  await world.settle();
+  await rm(path);
+  await rm(world.path('b.txt'));
+  await rm(world.path(STAGING_FOLDER), { recursive: true });
+  await world.restart();
+  await world.settle({ late: true });
+  expect(await world.files()).toEqual(
+    new Map([
+      ['b.txt', 'b'],
+      ['src/a.ts', 'one\ntwo\nthree\n'],
+    ]),
+  );
+  expect(world.project.files.size).toBe(2);
 });

@@ -7,12 +7,11 @@ import * as Y from 'yjs';
 import { TextDiffer } from '../../../src/features/documents/text-differ.ts';
 import { seedUpdate } from '../../../src/features/documents/seed.ts';
 import {
-  createDirectoryDisk,
-  isExcluded,
   Workspace,
   type BaseHead,
   type BaseRecord,
   type BaseStore,
+  type BlobContent,
   type Blobs,
   type LeftOut,
   type LiveTexts,
@@ -21,6 +20,8 @@ import {
   type WorkspaceDisk,
 } from '../../../src/features/workspace/index.ts';
 import { Fault } from '../../../src/protocol/index.ts';
+import { isExcluded } from '../../../src/sandbox/disk/excluded.ts';
+import { directoryDisk } from '../../support/disks.ts';
 import { silentLog } from '../../support/log.ts';
 
 /** Thrown by the action that a crash comes after or before, and by all that follow. */
@@ -59,7 +60,7 @@ export class Fuse {
 
 /** Methods that change something durable. */
 const DURABLE = new Set([
-  'save', 'remove', 'merge', 'createText', 'createBlob', 'becomeBlob', 'move', 'put', 'keep',
+  'begin', 'save', 'remove', 'merge', 'createText', 'createBlob', 'becomeBlob', 'move', 'put', 'keep',
   'stage', 'replace', 'place', 'take', 'putBack', 'forget',
 ]); // prettier-ignore
 
@@ -88,6 +89,16 @@ function fused<T extends object>(port: T, fuse: Fuse): T {
 
 class MemoryStore implements BaseStore {
   readonly rows = new Map<string, BaseRecord>();
+  #mark: string | undefined;
+
+  async mark(): Promise<string | undefined> {
+    return this.#mark;
+  }
+
+  async begin(mark: string): Promise<void> {
+    this.rows.clear();
+    this.#mark = mark;
+  }
 
   async heads(): Promise<BaseHead[]> {
     return [...this.rows.values()].map(({ fileId, path, kind, hash, step }) => ({
@@ -135,9 +146,11 @@ export class Project implements ProjectFiles, LiveTexts, Blobs {
     return true;
   }
 
-  async createBlob({ fileId, path }: { fileId: string; path: string }): Promise<boolean> {
+  async createBlob({ fileId, path }: { fileId: string; path: string }, content: BlobContent): Promise<boolean> {
     if (this.#isTaken({ fileId, path })) return false;
-    if (!this.files.has(fileId)) this.files.set(fileId, { fileId, path, kind: 'blob' });
+    if (this.files.has(fileId)) return true;
+    this.versions.set(fileId, [await gathered(content)]);
+    this.files.set(fileId, { fileId, path, kind: 'blob' });
     return true;
   }
 
@@ -177,12 +190,12 @@ export class Project implements ProjectFiles, LiveTexts, Blobs {
     yield this.versions.get(fileId)?.at(-1) ?? Buffer.alloc(0);
   }
 
-  async put(fileId: string, content: AsyncIterable<Uint8Array>): Promise<string> {
+  async put(fileId: string, content: BlobContent): Promise<string> {
     this.versions.set(fileId, [...(this.versions.get(fileId) ?? []), await gathered(content)]);
     return (await this.current(fileId)) ?? '';
   }
 
-  async keep(fileId: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+  async keep(fileId: string, content: BlobContent): Promise<void> {
     this.kept.set(fileId, [...(this.kept.get(fileId) ?? []), await gathered(content)]);
   }
 
@@ -230,9 +243,9 @@ export class Project implements ProjectFiles, LiveTexts, Blobs {
   }
 }
 
-async function gathered(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
+async function gathered({ bytes }: BlobContent): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of content) chunks.push(chunk);
+  for await (const chunk of bytes) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 
@@ -266,7 +279,7 @@ export async function openWorld(): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'atelier-workspace-'));
   const [project, store, fuse] = [new Project(), new MemoryStore(), new Fuse()];
   const differ = new TextDiffer(silentLog);
-  const disk = createDirectoryDisk({ directory });
+  const disk = directoryDisk(directory);
   const racing: WorkspaceDisk = new Proxy(disk, {
     get(target, name) {
       const value = Reflect.get(target, name) as (...args: unknown[]) => unknown;

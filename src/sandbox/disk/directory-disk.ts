@@ -6,9 +6,8 @@ import { createHash } from 'node:crypto';
 import { constants, linkSync, lstatSync, renameSync, unlinkSync, type Stats } from 'node:fs';
 import { lstat, mkdir, open, readdir, unlink, type FileHandle } from 'node:fs/promises';
 import { posix } from 'node:path';
-import { LIMITS } from '../../protocol/index.ts';
 import { isExcluded, STAGING_FOLDER } from './excluded.ts';
-import type { DiskEntry, SkipReason, SwapOutcome, WorkspaceDisk } from './ports.ts';
+import type { DiskEntry, SkipReason, SwapOutcome, WorkspaceDisk } from './workspace-disk.ts';
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 const CHUNK_BYTES = 256 * 1_024;
@@ -19,18 +18,22 @@ const PERMISSIONS = 0o777;
 export interface DirectoryDiskOptions {
   /** The workspace. It exists. */
   directory: string;
+  /** Larger files are read without their bytes. Bytes. */
+  textBytes: number;
   /** Larger files are skipped. Bytes. */
-  mostBytes?: number;
+  mostBytes: number;
 }
 
 export const createDirectoryDisk = (options: DirectoryDiskOptions): WorkspaceDisk => new DirectoryDisk(options);
 
 class DirectoryDisk implements WorkspaceDisk {
   readonly #directory: string;
+  readonly #textBytes: number;
   readonly #mostBytes: number;
 
-  constructor({ directory, mostBytes = LIMITS.projectFileBytes }: DirectoryDiskOptions) {
+  constructor({ directory, textBytes, mostBytes }: DirectoryDiskOptions) {
     this.#directory = directory;
+    this.#textBytes = textBytes;
     this.#mostBytes = mostBytes;
   }
 
@@ -54,9 +57,9 @@ class DirectoryDisk implements WorkspaceDisk {
         sizeBytes += chunk.length;
         // It may have grown since it was opened.
         if (sizeBytes > this.#mostBytes) return { kind: 'skipped', reason: 'too_large' };
-        if (sizeBytes <= LIMITS.documentTextBytes && size <= LIMITS.documentTextBytes) chunks.push(chunk);
+        if (sizeBytes <= this.#textBytes && size <= this.#textBytes) chunks.push(chunk);
       }
-      const isSmall = sizeBytes <= LIMITS.documentTextBytes && size <= LIMITS.documentTextBytes;
+      const isSmall = sizeBytes <= this.#textBytes && size <= this.#textBytes;
       return {
         kind: 'file',
         hash: hash.digest('hex'),
@@ -159,7 +162,7 @@ class DirectoryDisk implements WorkspaceDisk {
   }
 
   asidePath(id: string): string {
-    return posix.join(STAGING_FOLDER, asideName(id));
+    return asidePathOf(id);
   }
 
   async forget(id: string): Promise<void> {
@@ -279,7 +282,7 @@ class Folder {
 }
 
 /** Paths come from the project's tree or from `list`; any other is a bug. */
-function assertInside(path: string): void {
+export function assertInside(path: string): void {
   const names = path.split('/');
   const isOdd = names.length > MOST_FOLDERS || names.some((name) => name === '' || name === '.' || name === '..');
   if (isOdd) throw new Error('This is no path of a workspace');
@@ -287,6 +290,9 @@ function assertInside(path: string): void {
 
 const newName = (id: string): string => `${id}.new`;
 const asideName = (id: string): string => `${id}.old`;
+
+/** Where what was put aside under an id is. */
+export const asidePathOf = (id: string): string => posix.join(STAGING_FOLDER, asideName(id));
 
 type Opened = AsyncDisposable & ({ handle: FileHandle; stats: Stats } | { entry: DiskEntry });
 
