@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '../observability/log.ts';
 import type { SandboxDriver } from './driver.ts';
+import { createDockerExecDriver } from './drivers/docker-exec.ts';
 import { createDockerDriver } from './drivers/docker.ts';
 import { createLocalDriver } from './drivers/local.ts';
 import { createPreparedDriver } from './drivers/prepared.ts';
@@ -37,13 +38,14 @@ export async function chooseDriver(choice: DriverChoice, deps: DriverDeps): Prom
     (error: unknown) => (error instanceof Error ? error.message : String(error)),
   );
   if (problem === undefined) {
-    if (Buffer.byteLength(sandboxDir) <= SANDBOX_DIR_BYTES) return docker(engine, choice, deps);
+    if (sandbox === 'docker-exec' || Buffer.byteLength(sandboxDir) <= SANDBOX_DIR_BYTES)
+      return docker(engine, choice, deps);
     return {
       off: `The path of DATA_DIR is too long for sandboxes: set SANDBOX_DIR to one of ${SANDBOX_DIR_BYTES} bytes`,
     };
   }
   // One that was asked for by name is waited for: it may only be restarting.
-  if (sandbox === 'docker') return docker(engine, choice, deps);
+  if (sandbox === 'docker' || sandbox === 'docker-exec') return docker(engine, choice, deps);
   return allowLocalSandboxes ? local(choice, deps) : { off: problem };
 }
 
@@ -51,14 +53,17 @@ export async function chooseDriver(choice: DriverChoice, deps: DriverDeps): Prom
 export const SANDBOX_DIR_BYTES = 80;
 
 function docker(engine: Engine, choice: DriverChoice, { instanceId, secret, log }: DriverDeps): SandboxDriver {
-  const { sandboxDir, sandboxImage: image } = choice;
+  const { sandbox, sandboxDir, sandboxImage: image } = choice;
+  const isExec = sandbox === 'docker-exec';
+  const create = isExec ? createDockerExecDriver : createDockerDriver;
   return createPreparedDriver({
-    kind: 'docker',
+    kind: isExec ? 'docker-exec' : 'docker',
+    survives: !isExec,
     isThere: () => hasSandboxImage(engine, image),
     async prepare() {
       await engine.version();
       const name = await ensureSandboxImage({ engine, log, image });
-      return createDockerDriver({ engine, sandboxDir, instanceId, secret, image: name, log });
+      return create({ engine, sandboxDir, instanceId, secret, image: name, log });
     },
     log,
   });

@@ -14,6 +14,8 @@ export function valid(read: () => unknown): void {
 /** What the promise gives, unless the signal comes first. */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
+  // Nobody hears of it here where the signal was first.
+  promise.catch(() => {});
   signal.throwIfAborted();
   const { promise: aborted, reject } = withResolvers<never>();
   const onAbort = (): void => reject(signal.reason);

@@ -94,7 +94,7 @@ test.each(['kill', 'end'] as const)(
     const ada = await people.socket(person);
     const projectId = await projectOf(ada);
     await exec(ada, projectId, 'echo here > /tmp/note');
-      await node?.[how]();
+    await node?.[how]();
     await node?.restart();
     const again = await people.socket(person);
     // A node that was killed is known to be dead after some seconds.

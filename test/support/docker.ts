@@ -23,13 +23,13 @@ export interface DockerStage extends AsyncDisposable {
   sandbox(spec?: Partial<SandboxSpec>): Promise<Sandbox>;
 }
 
-export async function createDockerStage(engine?: Engine): Promise<DockerStage> {
+export async function createDockerStage(engine?: Engine, create = createDockerDriver): Promise<DockerStage> {
   const used = engine ?? (await createEngine());
   const sandboxDir = await mkdtemp(join(tmpdir(), 'sandboxes-'));
   const instanceId = `test-${randomBytes(6).toString('hex')}`;
   const started: Sandbox[] = [];
   const driver: DockerStage['driver'] = async (options = {}) =>
-    createDockerDriver({
+    create({
       engine: used,
       sandboxDir,
       instanceId,

@@ -9,6 +9,7 @@ import type { DriverKind, SandboxDriver } from '../driver.ts';
 
 export interface PreparedDriverOptions {
   kind: DriverKind;
+  survives: boolean;
   /** Whether preparing takes no time. Rejects while that cannot be told. */
   isThere: () => Promise<boolean>;
   prepare: () => Promise<SandboxDriver>;
@@ -18,7 +19,7 @@ export interface PreparedDriverOptions {
 /** Who starts something waits so long for the preparation. */
 const WAIT_MS = 45_000;
 
-export function createPreparedDriver({ kind, isThere, prepare, log }: PreparedDriverOptions): SandboxDriver {
+export function createPreparedDriver({ kind, survives, isThere, prepare, log }: PreparedDriverOptions): SandboxDriver {
   let ready: SandboxDriver | undefined;
   let preparing: Promise<SandboxDriver> | undefined;
 
@@ -47,7 +48,7 @@ export function createPreparedDriver({ kind, isThere, prepare, log }: PreparedDr
 
   return {
     kind,
-    survives: true,
+    survives,
     get isReady() {
       return ready !== undefined;
     },

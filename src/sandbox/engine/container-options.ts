@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
+import type { Role } from '../agent-protocol/index.ts';
 import { SOCKET_NAME } from '../agent-socket.ts';
 import type { SandboxHelpers, SandboxKind, SandboxLimits } from '../driver.ts';
 
@@ -17,7 +18,8 @@ const SOCKET_DIR = '/run/atelier';
  * All sandboxes of a machine share its terminals, some thousands, and one program could open them all: only the agent
  * may, which has a limit of its own.
  */
-const START_AGENT = 'chmod 600 /dev/pts/ptmx && exec node /opt/atelier/agent/sandbox/agent/main.js';
+const CLOSE_TERMINALS = 'chmod 600 /dev/pts/ptmx';
+const AGENT = ['node', '/opt/atelier/agent/sandbox/agent/main.js'];
 
 /** Where the agent listens for package managers, as the image tells them. */
 const LISTENERS = 'npm:4873,pip:3141';
@@ -73,7 +75,11 @@ export interface ContainerRequest {
   uid: number;
   /** What holds /work and the home: a mounted volume of that name, or memory. */
   volume: string | undefined;
-  /** The agent's secret, and the fence it begins with. */
+  /** What the agent begins with, which connects to this server's socket; undefined where it is run afterwards. */
+  agent: AgentStart | undefined;
+}
+
+export interface AgentStart {
   secret: string;
   fence: number;
 }
@@ -102,7 +108,7 @@ export async function readSeccompProfile(): Promise<string> {
 
 export function containerOptions(
   { image, instanceId, sandboxDir }: ContainerSetting,
-  { id, kind, limits, uid, volume, secret, fence }: ContainerRequest,
+  { id, kind, limits, uid, volume, agent }: ContainerRequest,
   seccomp: string,
 ): Docker.ContainerCreateOptions {
   const inMemory = volume === undefined;
@@ -113,6 +119,7 @@ export function containerOptions(
     ReadOnly: isReadOnly,
     BindOptions: { Propagation: 'rprivate' },
   });
+  const socketBinds = agent ? [bind(socketDirectory(sandboxDir, id), SOCKET_DIR, true)] : [];
   const volumeBinds = inMemory
     ? []
     : [
@@ -122,16 +129,11 @@ export function containerOptions(
   return {
     name: containerName(uid),
     Image: image,
-    Cmd: ['sh', '-c', START_AGENT],
+    Cmd: ['sh', '-c', `${CLOSE_TERMINALS} && exec ${agent ? AGENT.join(' ') : 'sleep infinity'}`],
     User: '0:0',
     Hostname: 'sandbox',
     WorkingDir: '/',
-    Env: [
-      `ATELIER_SOCKET=${SOCKET_DIR}/${SOCKET_NAME}`,
-      `ATELIER_SECRET=${secret}`,
-      `ATELIER_FENCE=${fence}`,
-      `ATELIER_LISTEN=${LISTENERS}`,
-    ],
+    Env: agent ? agentEnvironment(agent, `${SOCKET_DIR}/${SOCKET_NAME}`) : [],
     Labels: {
       [LABELS.instance]: instanceId,
       [LABELS.sandbox]: id,
@@ -147,7 +149,7 @@ export function containerOptions(
       CapAdd: CAPABILITIES,
       SecurityOpt: ['no-new-privileges', `seccomp=${seccomp}`],
       ReadonlyRootfs: true,
-      Mounts: [bind(socketDirectory(sandboxDir, id), SOCKET_DIR, true), ...volumeBinds] as never,
+      Mounts: [...socketBinds, ...volumeBinds] as never,
       Tmpfs: { '/tmp': TMP, ...(inMemory ? volumesInMemory(limits, uid) : {}) },
       // This server's, whose socket its agent may use; shells have no groups.
       GroupAdd: [String(process.getgid?.() ?? 0)],
@@ -168,6 +170,24 @@ export function containerOptions(
     },
   };
 }
+
+/** What runs an agent for one role in a container that waits for it: its stdin and stdout are the connection. */
+export const agentExec = (agent: AgentStart, role: Role): Docker.ExecCreateOptions => ({
+  Cmd: AGENT,
+  Env: [...agentEnvironment(agent, '-'), `ATELIER_ROLES=${role}`],
+  User: '0:0',
+  WorkingDir: '/',
+  AttachStdin: true,
+  AttachStdout: true,
+  AttachStderr: true,
+});
+
+const agentEnvironment = ({ secret, fence }: AgentStart, socket: string): string[] => [
+  `ATELIER_SOCKET=${socket}`,
+  `ATELIER_SECRET=${secret}`,
+  `ATELIER_FENCE=${fence}`,
+  `ATELIER_LISTEN=${LISTENERS}`,
+];
 
 /** Half of the volume for the project, half for the home and what is temporary. */
 function volumesInMemory({ volumeBytes }: SandboxLimits, uid: number): Record<string, string> {

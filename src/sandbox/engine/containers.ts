@@ -1,15 +1,22 @@
 /** The containers of this deployment's sandboxes on one engine. */
+import { Duplex, pipeline, type Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
+import { withResolvers } from '../../protocol/index.ts';
+import type { Role } from '../agent-protocol/index.ts';
 import type { EndReason, FoundSandbox, SandboxKind } from '../driver.ts';
 import {
+  agentExec,
   containerOptions,
   LABELS,
   readSeccompProfile,
   USERS,
+  type AgentStart,
   type ContainerRequest,
   type ContainerSetting,
 } from './container-options.ts';
+import { Demultiplexer } from './demultiplexer.ts';
 import { found, statusOf, unavailable } from './faults.ts';
 
 /** After the engine has gone, until it is asked again: containers may go on without it. */
@@ -53,6 +60,20 @@ export class Containers {
   /** Rejects with `unavailable`. */
   async start(containerId: string): Promise<void> {
     await this.#docker.getContainer(containerId).start().catch(refused('The sandbox could not be started'));
+  }
+
+  /**
+   * Runs the agent for one role in a container that waits for it, and gives the connection to it; `onError` gets what it
+   * complains of. Rejects with `unavailable`.
+   */
+  async runAgent(containerId: string, role: Role, agent: AgentStart, onError: (text: string) => void): Promise<Duplex> {
+    const failed = refused('The agent could not be started');
+    const exec = await this.#docker.getContainer(containerId).exec(agentExec(agent, role)).catch(failed);
+    const stream = await exec.start({ hijack: true, stdin: true }).catch(failed);
+    const output = new Demultiplexer((bytes) => onError(bytes.toString()));
+    // Either ends with the other.
+    pipeline(stream, output, () => {});
+    return Duplex.from({ readable: output, writable: stream });
   }
 
   /** Stops the clock for all that runs in it. */
@@ -100,14 +121,14 @@ export class Containers {
     return new Set(containers.map(({ Labels }) => Number(Labels[LABELS.uid])));
   }
 
-  /** How it ended; undefined while it runs. */
+  /** How it ended; undefined while it runs, and before. */
   async exit(containerId: string): Promise<{ code: number; reason: EndReason } | undefined> {
     const container = await found(this.#docker.getContainer(containerId).inspect()).catch(
       refused('The engine could not be asked for the sandbox'),
     );
     if (!container) return { code: 0, reason: 'exited' };
-    const { Running, OOMKilled, ExitCode } = container.State;
-    if (Running) return undefined;
+    const { Status, Running, OOMKilled, ExitCode } = container.State;
+    if (Running || Status === 'created') return undefined;
     // One of its programs may have been ended for it long before.
     return { code: ExitCode, reason: OOMKilled && ExitCode === 137 ? 'memory' : 'exited' };
   }
@@ -116,15 +137,29 @@ export class Containers {
   async ended(containerId: string, signal: AbortSignal): Promise<EndReason | undefined> {
     while (!signal.aborted) {
       try {
-        await this.#docker.getContainer(containerId).wait({ abortSignal: signal });
+        await this.#wait(containerId, signal);
         const exit = await this.exit(containerId);
-        if (exit) return exit.reason;
+        // Told to stop meanwhile: it has been removed then.
+        if (exit && !signal.aborted) return exit.reason;
       } catch (error) {
-        if (statusOf(error) === 404) return 'exited';
+        if (statusOf(error) === 404 && !signal.aborted) return 'exited';
       }
       await delay(RETRY_MS, undefined, { signal }).catch(() => {});
     }
     return undefined;
+  }
+
+  /** What waits for the whole answer never hears that the engine has gone amid it. */
+  async #wait(containerId: string, abortSignal: AbortSignal): Promise<void> {
+    const path = `/containers/${containerId}/wait`;
+    const statusCodes = { 200: true, 404: 'no such container', 500: 'server error' };
+    const { promise, resolve, reject } = withResolvers<Readable>();
+    this.#docker.modem.dial({ path, method: 'POST', isStream: true, statusCodes, abortSignal }, (error, body) => {
+      if (error) reject(error);
+      else resolve(body as Readable);
+    });
+    const answer = await promise;
+    await finished(answer.resume());
   }
 
   #all(label: string[]): Promise<Docker.ContainerInfo[]> {
