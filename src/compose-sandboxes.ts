@@ -131,7 +131,7 @@ export function composeSandboxes(deps: SandboxFeatureParts): SandboxFeatures {
         directory: sandbox.workDir,
         log,
       }),
-    storeOf: (projectId) => createBaseStore(workspaces, projectId),
+    storeOf: (projectId) => createBaseStore({ ...workspaces, projectId }),
     files,
     documents: deps.documents,
     bus,
@@ -171,7 +171,7 @@ export function composeSandboxes(deps: SandboxFeatureParts): SandboxFeatures {
       }
     },
     portsOf: ({ ports }) => ports.watch?.ports() ?? [],
-    previewUrl: (projectId, port, session) => previews.previewUrl(projectId, port, session),
+    previewUrl: async (projectId, port, session) => previews.previewUrl(projectId, port, session),
     limits: {
       project: {
         memoryBytes: config.sandboxMemoryMib * MIB,

@@ -247,7 +247,9 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
     });
     const unsubscribe = bus.subscribe(ALL_NODES, (data) => {
       const notice = asSessionRevoked(data);
-      if (notice) gateway.closeSessions(notice.userId, notice.sessionIds, notice.reason);
+      if (!notice) return;
+      gateway.closeSessions(notice.userId, notice.sessionIds, notice.reason);
+      void features.previews.recheck((pass) => pass.userId === notice.userId);
     });
     ends.push(unsubscribe);
     metrics.gauge('sockets', 'Open sockets', () => gateway.connectionCount());
@@ -277,6 +279,16 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
             cause: error,
           });
         });
+        if (!('off' in driver) && (config.previewUrl !== undefined || !config.production)) {
+          await features.previews.listen(config.previewPort, config.host).catch((error: unknown) => {
+            throw new AddressUnusable(
+              `Cannot listen on ${config.host}:${config.previewPort} (PREVIEW_PORT): ${messageOf(error)}`,
+              {
+                cause: error,
+              },
+            );
+          });
+        }
         // Not before: a command that only prepares the database runs no jobs.
         await features.start();
         await jobs.start();

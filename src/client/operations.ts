@@ -61,6 +61,7 @@ const CREATING: Record<CreatingOperation, true> = {
   'doc:save-version': true,
   'code:run': true,
   'sandbox:exec': true,
+  'terminal:open': true,
 };
 
 /** Reading, or setting something to a stated value: twice is the same as once. */
@@ -114,6 +115,10 @@ const REPEATABLE: ReadonlySet<string> = new Set<OperationName>([
   'doc:unwatch',
   'cursor:move',
   'sandbox:status',
+  'sandbox:preview-url',
+  'terminal:attach',
+  'terminal:resize',
+  'terminal:list',
   'sandbox:start',
   'sandbox:stop',
   'code:attach',

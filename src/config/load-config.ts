@@ -1,6 +1,7 @@
 /** The checked environment. All mistakes are reported at once, by the names of their variables and without their values. */
 import { join } from 'node:path';
 import type { z } from 'zod';
+import { previewUrlProblem } from './preview-url.ts';
 import { arePair } from './vapid-keys.ts';
 import { VARIABLES, type VariableName } from './variables.ts';
 
@@ -94,6 +95,11 @@ function crossCheck(config: Checked): Problem[] {
   demand(notLocal, 'SANDBOX', 'must not be local in production, or where HOST is no loopback address');
   const isLong = Buffer.byteLength(config.sandboxDir ?? '') > SANDBOX_DIR_BYTES;
   demand(isLong, 'SANDBOX_DIR', `must have at most ${SANDBOX_DIR_BYTES} bytes`);
+  const { previewUrl } = config;
+  if (config.nodeEnv === 'production' && previewUrl !== undefined) {
+    const problem = previewUrlProblem(config.publicUrl ?? `http://localhost:${config.port}`, previewUrl);
+    if (problem !== undefined) demand(true, 'PREVIEW_URL', problem);
+  }
   const noKey = config.aiProvider === 'anthropic' && config.anthropicApiKey === undefined;
   demand(noKey, 'ANTHROPIC_API_KEY', 'must be set when AI_PROVIDER is anthropic');
   if (config.otpProvider === 'twilio-messages') {

@@ -432,7 +432,7 @@ export const VARIABLES = {
     'Sandboxes',
     url(['http', 'https']).optional(),
     '',
-    'The address of that port, of which each program gets a name below: every *.host has to lead there. In production another registrable domain than that of PUBLIC_URL. Without it http://localhost:<PREVIEW_PORT>.',
+    'The address of that port, of which each program gets a name below: every *.host has to lead there. In production it is on another registrable domain than PUBLIC_URL, and without it there are no previews; else http://localhost:<PREVIEW_PORT>.',
   ),
   RATE_LIMIT_SCALE: variable(
     'Limits',

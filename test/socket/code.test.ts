@@ -28,9 +28,6 @@ const codeOf = (promise: Promise<unknown>): Promise<string> =>
     (error: { code: string }) => error.code,
   );
 
-const project = async (): Promise<string> =>
-  (await call(a, 'project:create', { name: 'A project', template: 'empty' })).project.id;
-
 test('[RN-1] with wait the answer carries output, exit code and time', async () => {
   const answer = await call(a, 'code:run', {
     language: 'bash',

@@ -200,7 +200,7 @@ export async function createStand({ nodes: nodeCount = 1 } = {}): Promise<Stand>
       owner: undefined,
       asUser: (argv: readonly string[]) => [...argv],
     };
-    owned = { node, terminals: (nodes[node] as Node).feature.own(projectId, sandbox) };
+    owned = { node, terminals: (nodes[node] as Node).feature.own(projectId, sandbox, async () => {}) };
   }
 
   const sockets: Socket[] = [];

@@ -55,6 +55,7 @@ export const testEnvironment = (dataDir: string): Record<string, string> => ({
   RATE_LIMIT_SCALE: '0',
   AI_PROVIDER: 'demo',
   SANDBOX: 'off',
+  PREVIEW_PORT: '0',
   ...freshDatabaseUri(),
 });
 

@@ -6,7 +6,7 @@ import { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { previewUrlProblem } from '../../src/features/previews/index.ts';
+import { previewUrlProblem } from '../../src/config/preview-url.ts';
 import { Fault, withResolvers } from '../../src/protocol/index.ts';
 import { Ends } from '../support/ends.ts';
 import { freePort } from '../support/free-port.ts';

@@ -28,12 +28,13 @@ import { PreviewAddresses, type PreviewPlace } from './preview-address.ts';
 import { cookieName, cookiesNamed, headersOutward, isForeign } from './preview-headers.ts';
 import { Slugs } from './slugs.ts';
 
-export { previewUrlProblem } from './preview-address.ts';
-
 export interface PreviewsDeps {
   connection: Connection;
-  /** PREVIEW_URL: an origin, below whose host every preview has a name. */
-  previewUrl: string;
+  /**
+   * PREVIEW_URL: an origin, below whose host every preview has a name. Undefined: that of localhost at the port that is
+   * listened on.
+   */
+  previewUrl: string | undefined;
   secret: string;
   /** To a port of the project's sandbox. Rejects with `upstream` where nobody listens, `unavailable` where none runs. */
   connect: (projectId: string, port: number, signal: AbortSignal) => Promise<Duplex>;
@@ -87,7 +88,8 @@ export function createPreviews(deps: PreviewsDeps): Previews {
 
 class PreviewServer implements Previews {
   readonly #deps: PreviewsDeps;
-  readonly #addresses: PreviewAddresses;
+  /** Undefined until it is known where previews are. */
+  #known: PreviewAddresses | undefined;
   readonly #slugs: Slugs;
   readonly #passes: ReturnType<typeof createPasses>;
   readonly #server: Server;
@@ -99,7 +101,7 @@ class PreviewServer implements Previews {
     this.#deps = deps;
     const { connection, previewUrl, secret, now, clock = systemClock } = deps;
     const { previews, used } = createPreviewModels(connection);
-    this.#addresses = new PreviewAddresses(previewUrl);
+    if (previewUrl !== undefined) this.#known = new PreviewAddresses(previewUrl);
     this.#slugs = new Slugs(previews);
     this.#passes = createPasses({ used, secret, now });
     this.#server = createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => {
@@ -129,7 +131,14 @@ class PreviewServer implements Previews {
   async listen(port: number, host: string): Promise<number> {
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
-    return (this.#server.address() as AddressInfo).port;
+    const taken = (this.#server.address() as AddressInfo).port;
+    this.#known ??= new PreviewAddresses(`http://localhost:${taken}`);
+    return taken;
+  }
+
+  get #addresses(): PreviewAddresses {
+    if (!this.#known) throw new Fault('unavailable', 'Previews are off here: set PREVIEW_URL');
+    return this.#known;
   }
 
   async recheck(isMeant: (pass: Readonly<Pass>) => boolean = () => true): Promise<void> {

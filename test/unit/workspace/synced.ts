@@ -1,4 +1,6 @@
 /** A project on one or more nodes (a real database, documents and files) and a directory that is its sandbox's disk. */
+import { directoryDisk } from '../../support/disks.ts';
+import { isExcluded } from '../../../src/sandbox/disk/excluded.ts';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -6,10 +8,8 @@ import { createJobs } from '../../../src/cluster/index.ts';
 import { createFiles, type Files } from '../../../src/features/files/index.ts';
 import {
   createBaseStore,
-  createDirectoryDisk,
   createWorkspaceModels,
   createWorkspacePart,
-  isExcluded,
   type WatchedDisk,
   type WorkspaceModels,
 } from '../../../src/features/workspace/index.ts';
@@ -97,7 +97,7 @@ export async function openSynced(count = 1): Promise<SyncedWorld> {
   const readyListeners = new Set<() => void>();
   let watcher: Parameters<WatchedDisk['watch']>[0] | undefined;
   const openDisk = (directory: string): WatchedDisk => {
-    const disk = createDirectoryDisk({ directory });
+    const disk = directoryDisk(directory);
     const more: Pick<WatchedDisk, 'watch' | 'close'> = {
       watch(own) {
         watcher = own;
@@ -157,10 +157,11 @@ export async function openSynced(count = 1): Promise<SyncedWorld> {
         sandbox: undefined as never,
         touch: () => {},
         awake: async () => void world.awakened++,
+        hold: () => () => {},
       });
     },
     async stop() {
-      await part?.close();
+      await part?.close('left');
       part = undefined;
     },
     async replaceDirectory() {
