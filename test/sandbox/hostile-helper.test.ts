@@ -11,6 +11,9 @@ import { Ends } from '../support/ends.ts';
 import { silentLog } from '../support/log.ts';
 import { randomOf } from '../support/random.ts';
 
+/** For a machine that is busy with other tests. */
+const WAITS = { timeout: 10_000 };
+
 /** What a helper says to a call, as frames; undefined: what a good one would. */
 type Says = (call: Call, number: number) => Uint8Array | undefined;
 
@@ -137,14 +140,14 @@ test.each(Object.entries(LIES))('%s ends the helper, and the next one serves', a
   expect(await disk.read('a')).toEqual({ kind: 'missing' });
   expect(started()).toBe(2);
   expect(told).toEqual([]);
-  await expect.poll(overflows).toBeGreaterThanOrEqual(1);
+  await expect.poll(overflows, WAITS).toBeGreaterThanOrEqual(1);
 });
 
 test('who is told without end hears of it now and then', async () => {
   await using ends = new Ends();
   const { disk, say, told, overflows, started } = forged(ends, () => undefined);
   await disk.read('a');
-  await expect.poll(overflows).toBe(1);
+  await expect.poll(overflows, WAITS).toBe(1);
   const paths = Array.from({ length: 500 }, (_, i) => `f${i}`);
   for (let i = 0; i < 100; i++) say(encodeHelperMessage(notice, 0, { paths }));
   for (let i = 0; i < 100; i++) say(encodeHelperMessage(notice, 0, { paths: [] }));
@@ -164,7 +167,7 @@ test('garbage ends the helper, whatever it is', async () => {
     const garbage = Uint8Array.from({ length: 9 + random(500) }, () => random(256));
     garbage[0] = 1;
     say(garbage);
-    await expect.poll(started).toBe(2);
+    await expect.poll(started, WAITS).toBe(2);
     expect(await disk.read('a')).toEqual({ kind: 'missing' });
   }
 });
@@ -179,7 +182,7 @@ test('a helper has so many calls at once, and the others in turn', async () => {
   });
   const reading = Promise.all(Array.from({ length: 50 }, (_, i) => disk.read(`f${i}`)));
   for (let answered = 0; answered < 50; answered++) {
-    await expect.poll(() => asked.length).toBe(Math.min(50, answered + 16));
+    await expect.poll(() => asked.length, WAITS).toBe(Math.min(50, answered + 16));
     say(good({ op: 'read', args: {} }, asked[answered] as number));
   }
   expect((await reading).every(({ kind }) => kind === 'missing')).toBe(true);

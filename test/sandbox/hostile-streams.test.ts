@@ -6,6 +6,9 @@ import { AGENT_LIMITS, type AgentMessage } from '../../src/sandbox/agent-protoco
 import { createStage, line, type Stage } from './agent-process.ts';
 import { welcomedAgent, type ForgedAgent } from './forged-agent.ts';
 
+/** For a machine that is busy with other tests. */
+const WAITS = { timeout: 10_000 };
+
 const FIRST = 2 ** 31;
 const data = Uint8Array.of(1, 2, 3);
 const exit = { code: 0, signal: 0 };
@@ -18,7 +21,7 @@ const full = Array.from({ length: streamBytes / chunkBytes }, (): AgentMessage =
 
 async function bulkAgent(stage: Stage, link: AgentLink): Promise<ForgedAgent> {
   const agent = await welcomedAgent(stage.socketPath, { role: 'bulk' });
-  await expect.poll(() => link.streams.isConnected).toBe(true);
+  await expect.poll(() => link.streams.isConnected, WAITS).toBe(true);
   return agent;
 }
 
@@ -63,22 +66,22 @@ test.each(Object.entries(FORGED))('[AG-18] %s ends the bulk link, and its stream
   const spawning = link.streams.spawn(line('true'));
   const connecting = link.streams.connect(80);
   connecting.catch(() => {});
-  await expect.poll(() => agent.heard.map(({ type }) => type)).toEqual(['welcome', 'spawn', 'connect']);
+  await expect.poll(() => agent.heard.map(({ type }) => type), WAITS).toEqual(['welcome', 'spawn', 'connect']);
   agent.say({ type: 'started', stream: 1 });
   const child = await spawning;
   agent.say(...messages);
-  await expect.poll(() => agent.refused()).toBe('message');
+  await expect.poll(() => agent.refused(), WAITS).toBe('message');
   await expect(connecting).rejects.toMatchObject({ code: 'unavailable' });
   expect(link.streams.isConnected).toBe(false);
   expect(child.stdin.destroyed).toBe(true);
 
   const next = await bulkAgent(stage, link);
   const again = link.streams.connect(80);
-  await expect.poll(() => next.heard.at(-1)).toEqual({ type: 'connect', stream: 1, port: 80 });
+  await expect.poll(() => next.heard.at(-1), WAITS).toEqual({ type: 'connect', stream: 1, port: 80 });
   next.say({ type: 'started', stream: 1 }, { type: 'data', stream: 1, data: Buffer.from('whole') });
   const stream = await again;
   stream.setEncoding('utf8');
-  await expect.poll(() => stream.read() as unknown).toBe('whole');
+  await expect.poll(() => stream.read() as unknown, WAITS).toBe('whole');
   next.end();
 });
 
@@ -87,11 +90,11 @@ test('[AG-18] a bulk link names no terminals, and terminal links carry no stream
   const link = await stage.link();
   const state = { number: 1, id: 't', seq: 0, input: 0, taken: 0, columns: 80, rows: 24 };
   const named = await welcomedAgent(stage.socketPath, { role: 'bulk', terminals: [state] });
-  await expect.poll(() => named.refused()).toBe('message');
+  await expect.poll(() => named.refused(), WAITS).toBe('message');
   const terminal = await welcomedAgent(stage.socketPath);
-  await expect.poll(() => link.isConnected).toBe(true);
+  await expect.poll(() => link.isConnected, WAITS).toBe(true);
   terminal.say({ type: 'incoming', stream: FIRST, listener: 'npm' });
-  await expect.poll(() => terminal.refused()).toBe('message');
+  await expect.poll(() => terminal.refused(), WAITS).toBe('message');
 });
 
 test('[AG-5] [AG-25] a new bulk connection takes the place of the one before, and the terminal link stays', async () => {
@@ -104,12 +107,12 @@ test('[AG-5] [AG-25] a new bulk connection takes the place of the one before, an
   const connecting = link.streams.connect(80);
   connecting.catch(() => {});
   const second = await bulkAgent(stage, link);
-  await expect.poll(() => first.refused()).toBe('replaced');
+  await expect.poll(() => first.refused(), WAITS).toBe('replaced');
   await expect(connecting).rejects.toMatchObject({ code: 'unavailable' });
   expect([link.streams.isConnected, link.isConnected]).toEqual([true, true]);
-  await expect.poll(() => connections).toBe(2);
+  await expect.poll(() => connections, WAITS).toBe(2);
   for (const agent of [second, terminal]) agent.end();
-  await expect.poll(() => link.streams.isConnected).toBe(false);
+  await expect.poll(() => link.streams.isConnected, WAITS).toBe(false);
 });
 
 test('[AG-23] an agent that is not read is granted nothing, and one that is gets it back', async () => {
@@ -124,15 +127,15 @@ test('[AG-23] an agent that is not read is granted nothing, and one that is gets
   for (const message of full) agent.say({ ...message, stream: FIRST } as AgentMessage);
   // What is said later has been handled later.
   agent.say({ type: 'incoming', stream: FIRST + 1, listener: 'nobody' });
-  await expect.poll(() => agent.heard.at(-1)).toEqual({ type: 'reset', stream: FIRST + 1 });
+  await expect.poll(() => agent.heard.at(-1), WAITS).toEqual({ type: 'reset', stream: FIRST + 1 });
   expect(grants()).toEqual([]);
   taken[0]?.resume();
-  await expect.poll(() => grants().reduce((sum, bytes) => sum + bytes, 0)).toBe(streamBytes);
+  await expect.poll(() => grants().reduce((sum, bytes) => sum + bytes, 0), WAITS).toBe(streamBytes);
   // Of a stream that is over nothing is wrong any more.
   taken[0]?.destroy();
   agent.say({ type: 'data', stream: FIRST, data }, { type: 'more', stream: FIRST, bytes: 5 });
   agent.say({ type: 'finish', stream: FIRST + 1 }, { type: 'incoming', stream: FIRST + 2, listener: 'nobody' });
-  await expect.poll(() => agent.heard.at(-1)).toEqual({ type: 'reset', stream: FIRST + 2 });
+  await expect.poll(() => agent.heard.at(-1), WAITS).toEqual({ type: 'reset', stream: FIRST + 2 });
   agent.end();
 });
 
@@ -144,7 +147,7 @@ test('[AG-24] streams of an agent beyond the limit are reset', async () => {
   const agent = await bulkAgent(stage, link);
   const { agentStreams } = AGENT_LIMITS;
   for (let i = 0; i <= agentStreams; i++) agent.say({ type: 'incoming', stream: FIRST + i, listener: 'npm' });
-  await expect.poll(() => agent.heard.at(-1)).toEqual({ type: 'reset', stream: FIRST + agentStreams });
+  await expect.poll(() => agent.heard.at(-1), WAITS).toEqual({ type: 'reset', stream: FIRST + agentStreams });
   expect(taken).toBe(agentStreams);
   agent.end();
 });
@@ -159,5 +162,5 @@ test('[AG-17] more frames of streams in a second than allowed end the link', asy
     listener: 'npm',
   }));
   agent.say(...messages);
-  await expect.poll(() => agent.isClosed()).toBe(true);
+  await expect.poll(() => agent.isClosed(), WAITS).toBe(true);
 });

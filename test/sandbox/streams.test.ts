@@ -10,6 +10,9 @@ import type { AgentLink } from '../../src/sandbox/agent-link.ts';
 import { randomOf } from '../support/random.ts';
 import { createStage, line, pipedAgent, shell, view, type Stage } from './agent-process.ts';
 
+/** For a machine that is busy with other tests. */
+const WAITS = { timeout: 10_000 };
+
 /** A link whose bulk connection is there. */
 async function bulkLink(stage: Stage, env: Record<string, string> = {}): Promise<AgentLink> {
   const link = await stage.link();
@@ -127,7 +130,7 @@ test('[AG-20] signals reach the group, SIGKILL the session, and an aborted one i
   deaf.kill('SIGKILL');
   for (const stream of [deaf.stdout, deaf.stderr]) stream.resume();
   expect(await deaf.exited).toEqual({ code: 0, signal: 9 });
-  await expect.poll(() => isAlive(pid)).toBe(false);
+  await expect.poll(() => isAlive(pid), WAITS).toBe(false);
 
   const [server, port] = await listening((socket) => socket.on('data', (data) => socket.end(data)));
   const aborting = new AbortController();
@@ -135,7 +138,7 @@ test('[AG-20] signals reach the group, SIGKILL the session, and an aborted one i
   const spawning = streams.spawn(line(marker), aborting.signal);
   aborting.abort(new Error('No more'));
   await expect(spawning).rejects.toThrow('No more');
-  await expect.poll(async () => text((await streams.spawn(line('ps -eo args'))).stdout)).not.toContain(marker);
+  await expect.poll(async () => text((await streams.spawn(line('ps -eo args'))).stdout), WAITS).not.toContain(marker);
   server.close();
 });
 
@@ -168,12 +171,12 @@ test('[AG-21] what breaks on one side breaks on the other', async () => {
     sockets.push(socket);
   });
   const ours = await streams.connect(port);
-  await expect.poll(() => sockets.length).toBe(1);
+  await expect.poll(() => sockets.length, WAITS).toBe(1);
   ours.destroy();
-  await expect.poll(() => sockets[0]?.destroyed).toBe(true);
+  await expect.poll(() => sockets[0]?.destroyed, WAITS).toBe(true);
 
   const theirs = await streams.connect(port);
-  await expect.poll(() => sockets.length).toBe(2);
+  await expect.poll(() => sockets.length, WAITS).toBe(2);
   const failed = once(theirs, 'error');
   sockets[1]?.resetAndDestroy();
   expect(String((await failed)[0])).toContain('reset');
@@ -328,7 +331,7 @@ test('[AG-25] all ends with the connection: processes are killed, streams fail, 
   await failed;
   expect([child.stdout.destroyed, stream.destroyed, streams.isConnected]).toEqual([true, true, false]);
   await expect(streams.spawn(line('true'))).rejects.toMatchObject({ code: 'unavailable' });
-  await expect.poll(() => isAlive(pid)).toBe(false);
+  await expect.poll(() => isAlive(pid), WAITS).toBe(false);
   await expect.poll(() => other.streams.isConnected, { timeout: 5_000 }).toBe(true);
   expect(await text((await other.streams.spawn(line('echo again'))).stdout)).toBe('again\n');
   stop();
@@ -350,5 +353,5 @@ test('[AG-26] an agent speaks over its stdin and stdout too, for one role, and e
   const exits = agents.map(({ child: agent }) => once(agent, 'exit'));
   await link.stop();
   expect((await Promise.all(exits)).map(([code]) => code)).toEqual([0, 0]);
-  await expect.poll(() => isAlive(pid)).toBe(false);
+  await expect.poll(() => isAlive(pid), WAITS).toBe(false);
 });

@@ -12,6 +12,9 @@ import { silentLog } from '../support/log.ts';
 import { randomOf } from '../support/random.ts';
 import { createStage, fileHelper } from './agent-process.ts';
 
+/** For a machine that is busy with other tests. */
+const WAITS = { timeout: 10_000 };
+
 const run = promisify(execFile);
 /** The system's limits can be lowered in a namespace of one's own. */
 const hasNamespaces = spawnSync('unshare', ['-Ur', 'true']).status === 0;
@@ -241,13 +244,13 @@ test('events beyond half of what the kernel keeps in one turn are told as missed
   watcher.start();
   ends.defer(() => watcher.stop());
   await run('/bin/sh', ['-c', 'for i in $(seq 200); do echo > $i; done; mkdir new'], { cwd: directory });
-  await expect.poll(() => overflows).toBeGreaterThan(0);
+  await expect.poll(() => overflows, WAITS).toBeGreaterThan(0);
   // It goes on in what is there then, however often it said so before.
   const writing = async (): Promise<string[]> => {
     await writeFile(join(directory, 'new/file'), '');
     return changed;
   };
-  await expect.poll(writing).toContain('new/file');
+  await expect.poll(writing, WAITS).toContain('new/file');
 });
 
 test('whatever is done, in the end what was told covers what is different', async () => {
@@ -284,7 +287,7 @@ test('whatever is done, in the end what was told covers what is different', asyn
       [...before.keys(), ...after.keys()].filter((path) => before.get(path) !== after.get(path)),
     );
     for (const path of different) touched.add(path);
-    await expect.poll(() => told.has('overflow') || [...different].every((path) => told.has(path))).toBe(true);
+    await expect.poll(() => told.has('overflow') || [...different].every((path) => told.has(path)), WAITS).toBe(true);
   }
   expect(touched.size).toBeGreaterThan(20);
 });
