@@ -30,10 +30,11 @@ const IN_USE = 76;
 
 /**
  * Mounts $1 at $2 until its input ends, and so not longer than this server lives. The lock is for servers that share the
- * folder; without looking, the kernel would mount one image twice, which destroys it.
+ * folder; without looking, the kernel would mount one image twice, which destroys it. No signal ends it before it has
+ * unmounted, also not that there is nobody to hear that it has mounted.
  */
 const MOUNT = `
-trap '' INT TERM HUP
+trap '' INT TERM HUP PIPE
 exec 9>>"$1.lock" || exit 1
 flock -n 9 || exit ${LOCKED}
 mkdir -p "$2" || exit 1

@@ -1,5 +1,6 @@
 /** What the driver says when the engine, the image or the room is not as it has to be, and what others' sandboxes are to it. */
-import { readdir, stat } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { expect, test } from 'vitest';
@@ -8,6 +9,7 @@ import { createEngine } from '../../src/sandbox/engine/engine.ts';
 import { ensureSandboxImage } from '../../src/sandbox/image/ensure-image.ts';
 import { imageInputs, imageName } from '../../src/sandbox/image/image-context.ts';
 import { createVolumes } from '../../src/sandbox/volumes.ts';
+import { spawnChild } from '../support/child.ts';
 import { silentLog } from '../support/log.ts';
 import { createDockerStage, outputOf, specOf } from '../support/docker.ts';
 
@@ -130,3 +132,30 @@ test('a volume that the disk has no room for is refused', async ({ skip }) => {
   });
   expect(await readdir(join(stage.sandboxDir, 'volumes'))).toEqual([]);
 });
+
+test('a server that is killed while it mounts a volume leaves nothing mounted', async ({ skip }) => {
+  await using stage = await createDockerStage();
+  const directory = join(stage.sandboxDir, 'volumes');
+  skip(!(await createVolumes(directory)), 'Volumes with a limit need root and loop devices');
+  const program = `
+    import { createVolumes } from './src/sandbox/volumes.ts';
+    const volumes = await createVolumes(process.argv[1]);
+    for (let i = 0; i < 100; i++) {
+      console.log('mounting');
+      await (await volumes.mount('v', 4194304)).release();
+    }`;
+  for (let round = 0; round < 5; round++) {
+    const args = ['--import', './test/support/typescript.mjs', '--input-type=module', '-e', program, directory];
+    const child = spawnChild(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const exited = once(child, 'exit');
+    let mounts = 0;
+    // Now and then, amid it.
+    child.stdout?.on('data', (text: Buffer) => {
+      mounts += text.toString().split('mounting').length - 1;
+      if (mounts > round) setTimeout(() => child.kill('SIGKILL'), round * 4);
+    });
+    await exited;
+    const mounted = async (): Promise<boolean> => (await readFile('/proc/self/mountinfo', 'utf8')).includes(directory);
+    await expect.poll(mounted, { timeout: 5_000 }).toBe(false);
+  }
+}, 60_000);
