@@ -1,10 +1,12 @@
 /** Runs of code in containers, through a whole server: what goes well, and what does its worst. */
 import type { Socket } from 'socket.io-client';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { AtelierContract } from '../../src/features/registry.ts';
 import { LIMITS, type Input } from '../../src/protocol/index.ts';
 import { call } from '../support/calls.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
 
 let server: TestServer;
 let a: Socket;

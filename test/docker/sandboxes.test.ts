@@ -4,12 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import type { Socket } from 'socket.io-client';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { call, heard } from '../support/calls.ts';
 import { startCluster, type ClusterOptions, type TestCluster } from '../support/cluster.ts';
 import { hasRedis } from '../support/redis.ts';
 
 const docker = new Docker();
+
+// Containers, databases and servers start and die here.
+vi.setConfig({ testTimeout: 120_000 });
 
 /** Everything that a deployment needs to end well with its containers. */
 async function stage(

@@ -1,8 +1,10 @@
 /** People in editors and programs in a terminal at the same files, through a whole server and a real container. */
 import type { Socket } from 'socket.io-client';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { call, heard } from '../support/calls.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
 
 let server: TestServer;
 let a: Socket;
