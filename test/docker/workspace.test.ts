@@ -41,8 +41,7 @@ async function terminal(projectId: string) {
     terminalId,
     text,
     type: (data: string) => call(a, 'terminal:input', { terminalId, data }),
-    sees: (what: string | RegExp, timeout = 20_000) =>
-      expect.poll(text, { timeout })[typeof what === 'string' ? 'toContain' : 'toMatch'](what as string),
+    sees: (what: RegExp, timeout = 20_000) => expect.poll(text, { timeout }).toMatch(what),
   };
 }
 
@@ -53,7 +52,7 @@ test('[WS-1] what a program writes is in the editors, and an edit in an editor i
   const projectId = await projectOf();
   const shell = await terminal(projectId);
   await shell.type('npm init -y > /dev/null && echo one > a.txt; echo done-$?\n');
-  await shell.sees('done-0');
+  await shell.sees(/done-0\r/);
   await expect.poll(() => pathsOf(projectId), { timeout: 10_000 }).toEqual(['a.txt', 'package.json']);
   const { files } = await call(a, 'file:tree', { projectId });
   const fileId = files.find(({ path }) => path === 'a.txt')?.id ?? '';
@@ -69,9 +68,29 @@ test('[WS-2] packages come although there is no network, and nothing else does',
   await shell.type(
     'npm init -y > /dev/null; npm install is-odd@3 2>&1 | tail -3; node -p "require(\'is-odd\')(3)"; echo ended-$?\n',
   );
-  await shell.sees('ended-0', 60_000);
+  await shell.sees(/ended-0\r/, 60_000);
   expect(shell.text()).toMatch(/true\r\nended-0/);
   await shell.type('curl -sS -m 5 https://example.com/ ; echo status-$?\n');
   await shell.sees(/status-(6|7)/);
   await expect.poll(() => pathsOf(projectId)).toEqual(['package-lock.json', 'package.json']);
+});
+
+test('[WS-3] people and programs at one file at the same time lose nothing', async () => {
+  const projectId = await projectOf();
+  const { file } = await call(a, 'file:create', { projectId, path: 'shared.txt', content: 'top\n\nbottom\n' });
+  const shell = await terminal(projectId);
+  await shell.type('until test -f shared.txt; do sleep 0.05; done; echo there-$?\n');
+  await shell.sees(/there-0\r/);
+  await shell.type('for n in $(seq 20); do echo "program $n" >> shared.txt; sleep 0.05; done; echo wrote-$?\n');
+  for (let n = 1; n <= 20; n++) {
+    await call(a, 'file:edit', { fileId: file.id, edits: [{ find: 'top\n', replace: `top\nperson ${n}\n` }] });
+  }
+  await shell.sees(/wrote-0\r/);
+  const lines = async (): Promise<string[]> =>
+    (await call(a, 'file:read', { fileId: file.id })).content?.split('\n') ?? [];
+  const wanted = [...Array(20).keys()].flatMap((n) => [`person ${n + 1}`, `program ${n + 1}`]).toSorted();
+  const written = async (): Promise<string[]> => (await lines()).filter((line) => / \d/.test(line)).toSorted();
+  await expect.poll(written, { timeout: 20_000 }).toEqual(wanted);
+  await shell.type('until [ "$(grep -c " [0-9]" shared.txt)" = 40 ]; do sleep 0.05; done; echo both-$?\n');
+  await shell.sees(/both-0\r/);
 });

@@ -74,3 +74,31 @@ test('[RN-2] the output is told as it comes, all of it before the end, and to no
   expect(await codeOf(call(b, 'code:attach', { runId, after: 0 }))).toBe('not_found');
   expect(others).toEqual([[], []]);
 });
+
+test('[RN-6] the same clientId finds the first run', async () => {
+  const input = { language: 'bash', code: 'echo $RANDOM$RANDOM$RANDOM', clientId: 'once', wait: true } as const;
+  const [first, second] = [await call(a, 'code:run', input), await call(a, 'code:run', input)];
+  expect(second).toEqual(first);
+});
+
+test('[RN-3] a run that is stopped says so', async () => {
+  const ends = heard(a, 'code:exited');
+  const { runId } = await call(a, 'code:run', { language: 'bash', code: 'sleep 100' });
+  expect(await codeOf(call(b, 'code:stop', { runId }))).toBe('not_found');
+  await call(a, 'code:stop', { runId });
+  await expect.poll(() => ends).toMatchObject([{ runId, signal: 'SIGKILL', reason: 'stopped' }]);
+});
+
+test('[RN-1] what cannot be run is refused: nothing or two things, a path of nothing, a language unknown', async () => {
+  const run = (input: object): Promise<string> => codeOf(call(a, 'code:run', input as never));
+  expect(await run({ language: 'bash' })).toBe('invalid');
+  expect(await run({ language: 'bash', code: 'ls', path: 'a.sh' })).toBe('invalid');
+  expect(await run({ language: 'bash', path: 'a.sh' })).toBe('invalid');
+  expect(await run({ language: 'cobol', code: 'x' })).toBe('invalid');
+  expect(await run({ language: 'bash', code: 'ls', timeoutMs: 500 })).toBe('invalid');
+  expect(await run({ language: 'bash', code: 'x'.repeat(51 * 1_024) })).toBe('invalid');
+});
+
+test("[SB-5] without isolation only the server's first account runs anything", async () => {
+  expect(await codeOf(call(b, 'code:run', { language: 'bash', code: 'id' }))).toBe('unavailable');
+});

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { RULES } from '../../src/rest/docs/rules.ts';
 
-const WIRE = /\[((?:AD|AT|DC|FL|PJ|PR|PU|AU|BL|CH|CN|PS|KY|AI|HT|SD|LC|PV|TM|SB|RN)-\d+)\]/g;
+const WIRE = /\[((?:AD|AT|DC|FL|PJ|PR|PU|AU|BL|CH|CN|PS|KY|AI|HT|SD|LC|PV|RN|SB|TM|WS)-\d+)\]/g;
 
 const titled = new Set(
   readdirSync('test', { recursive: true, encoding: 'utf8' })

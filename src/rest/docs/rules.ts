@@ -6,6 +6,7 @@ import { LIMITS } from '../../protocol/index.ts';
 import { PREVIEW_RULES } from './preview-rules.ts';
 import { DOCUMENT_RULES, PROJECT_RULES } from './project-rules.ts';
 import { hours, kib, mib, seconds, type RuleGroup } from './rule-group.ts';
+import { SANDBOX_RULES } from './sandbox-rules.ts';
 import { TERMINAL_RULES } from './terminal-rules.ts';
 
 export const RULES: RuleGroup[] = [
@@ -331,6 +332,7 @@ export const RULES: RuleGroup[] = [
     },
   },
   ...PROJECT_RULES,
+  ...SANDBOX_RULES,
   ...TERMINAL_RULES,
   {
     title: 'HTTP',
