@@ -1,7 +1,7 @@
 /** Terminals through real gateways, sockets and shells. */
-import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
+import { LIMITS } from '../../src/protocol/index.ts';
 import { createStand } from './terminals-setup.ts';
 
 /** What `seq` prints on a terminal. */
@@ -68,17 +68,20 @@ test('[TM-4] a viewer without credits that does not read is left behind, not clo
   await using stand = await createStand();
   const owner = await stand.join('owner');
   const slow = await stand.join('viewer');
-  const mine = await owner.open({ command: 'read line; seq 1 1500000; echo done' });
+  const mine = await owner.open({ command: 'read line; seq 1 1000000; echo done' });
   const theirs = await slow.attach(mine.terminalId);
   slow.stopReading();
   await owner.call('terminal:input', { terminalId: mine.terminalId, data: '\n' });
-  await mine.ends();
-  const all = `\r\n${counted(1_500_000)}done\r\n`;
+  const waitingBytes = (): number => stand.nodes[0]?.gateway.outboundBytes() ?? 0;
+  await expect.poll(waitingBytes, { timeout: 20_000 }).toBeGreaterThanOrEqual(LIMITS.terminalBacklogBytes);
+  const reached = mine.position();
+  await expect.poll(mine.position).toBeGreaterThan(reached + 4 * LIMITS.terminalRingBytes);
+  expect(waitingBytes()).toBeLessThan(LIMITS.outboundBytes);
+  slow.readOn();
+  await Promise.all([mine.ends(), theirs.ends()]);
+  const all = `\r\n${counted(1_000_000)}done\r\n`;
   expect(mine.runs.length).toBe(1);
   expect(mine.text() === all).toBe(true);
-  expect(stand.nodes[0]?.gateway.outboundBytes()).toBeLessThan(1024 * 1024);
-  slow.readOn();
-  await theirs.ends();
   expect(theirs.runs.length).toBeGreaterThan(1);
   for (const run of theirs.runs) expect(all.slice(run.from).startsWith(run.data.toString())).toBe(true);
   expect(theirs.position()).toBe(all.length);
@@ -88,16 +91,20 @@ test('[TM-4] a viewer without credits that does not read is left behind, not clo
 test('[TM-5] when nobody reads, programs run on without them after a while', async () => {
   await using stand = await createStand();
   const owner = await stand.join('owner');
-  const marker = `${stand.workDir}/finished`;
-  const mine = await owner.open({ command: `read line; seq 1 1500000; touch ${marker}` });
+  const progress = `${stand.workDir}/progress`;
+  const mine = await owner.open({
+    command: `read line; part=0; while :; do seq 1 1000; part=$((part + 1)); echo $part > ${progress}; done`,
+  });
   owner.stopReading();
   const other = await stand.join('editor');
   await other.call('terminal:input', { terminalId: mine.terminalId, data: '\n' });
-  await expect.poll(() => existsSync(marker), { timeout: 20_000 }).toBe(true);
-  owner.readOn();
-  await mine.ends();
-  expect(mine.runs.length).toBe(2);
-  expect(mine.wrong).toEqual([]);
+  const waitingBytes = (): number => stand.nodes[0]?.gateway.outboundBytes() ?? 0;
+  await expect.poll(waitingBytes, { timeout: 20_000 }).toBeGreaterThanOrEqual(LIMITS.terminalBacklogBytes);
+  const partsOf = async (): Promise<number> => Number(await readFile(progress, 'utf8'));
+  const reached = await partsOf();
+  // Half a megabyte more, which nobody takes.
+  await expect.poll(partsOf, { timeout: 20_000 }).toBeGreaterThan(reached + 100);
+  expect(waitingBytes()).toBeLessThan(LIMITS.outboundBytes);
 });
 
 test('[TM-6] a viewer with credits is sent no more than it granted, and programs wait for it', async () => {
@@ -147,6 +154,24 @@ test('[TM-7] the terminal is as small as the smallest of its writers; who only w
   await owner.call('terminal:input', { terminalId, data: 'stty size\n' });
   await mine.sees('50 90');
   expect(viewer.heard('terminal:resized').length).toBe(2);
+});
+
+test('[TM-23] who detaches hears nothing more and does not count; the terminal runs on', async () => {
+  await using stand = await createStand();
+  const [owner, editor] = [await stand.join('owner'), await stand.join('editor')];
+  const mine = await owner.open({ command: 'cat', cols: 100, rows: 40 });
+  const { terminalId } = mine;
+  const theirs = await editor.attach(terminalId, { cols: 50, rows: 20 });
+  await editor.call('terminal:detach', { terminalId });
+  await editor.call('terminal:detach', { terminalId });
+  await expect.poll(() => owner.heard('terminal:resized').at(-1)).toMatchObject({ size: { cols: 100, rows: 40 } });
+  await editor.call('terminal:input', { terminalId, data: 'one\n' });
+  await mine.sees('one\r\none');
+  expect(theirs.text()).toBe('');
+  const again = await editor.attach(terminalId, { after: theirs.position() });
+  await again.sees('one\r\none');
+  await owner.call('terminal:detach', { terminalId });
+  await expect(owner.call('terminal:credit', { terminalId, credits: 1 })).rejects.toMatchObject({ code: 'not_found' });
 });
 
 test('[TM-8] viewers watch; only editors and the owner open, type, resize, signal, close and record', async () => {
