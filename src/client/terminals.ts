@@ -3,9 +3,11 @@
  * program to draw it (xterm.js) is given the bytes as they come.
  */
 import type { terminalsContract, terminalsEvents } from '../features/terminals/contract.ts';
+import type { FaultCode } from '../protocol/fault.ts';
 import type { EventData, Input, Output } from '../protocol/operation.ts';
 import { AtelierError } from './atelier-error.ts';
 import type { ClientState } from './operations.ts';
+import { pauseMs, TIMINGS } from './timings.ts';
 
 type Operations = typeof terminalsContract;
 type Events = { [K in keyof typeof terminalsEvents]: EventData<(typeof terminalsEvents)[K]> };
@@ -14,7 +16,7 @@ type Size =
 
 /** What a terminal needs of the client. */
 export interface TerminalClient {
-  readonly state: ClientState;
+  ready(): Promise<unknown>;
   call<K extends keyof Operations>(name: K, input: Input<Operations[K]>): Promise<Output<Operations[K]>>;
   on<K extends keyof Events>(name: K, listener: (data: Events[K]) => void): () => void;
   on(name: 'state', listener: (data: { state: ClientState }) => void): () => void;
@@ -49,6 +51,9 @@ export interface AttachedTerminal {
   detach(): void;
 }
 
+/** Another try makes sense: the sandbox may be on its way to another server. */
+const PASSING: ReadonlySet<FaultCode> = new Set(['rate_limited', 'timeout', 'unavailable']);
+
 type Piece = { offset: number; data: ArrayBuffer | Uint8Array };
 
 /** Resolves when what is there already was given to the listeners; rejects as `terminal:attach` does. */
@@ -58,6 +63,8 @@ export async function attachTerminal(
   listeners: TerminalListeners,
   options: AttachOptions = {},
 ): Promise<AttachedTerminal> {
+  // From here on being ready means another connection.
+  await client.ready();
   let position = options.after ?? 0;
   let { size } = options;
   let isOver = false;
@@ -112,14 +119,29 @@ export async function attachTerminal(
   async function attach(): Promise<void> {
     const mine = ++generation;
     early = [];
-    const answer = await client.call('terminal:attach', { terminalId, after: position, ...size });
-    if (mine !== generation || isOver) return;
+    const answer = await ask(mine);
+    if (!answer || mine !== generation || isOver) return;
     listeners.onResized?.(answer.size);
     if (answer.snapshot) replace(answer.snapshot);
     for (const chunk of answer.chunks) output(chunk);
     const followed = early ?? [];
     early = undefined;
     for (const handle of followed) handle();
+  }
+
+  /** Undefined when the connection went meanwhile: the next one asks anew. */
+  async function ask(mine: number): Promise<Output<Operations['terminal:attach']> | undefined> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await client.call('terminal:attach', { terminalId, after: position, ...size });
+      } catch (error) {
+        if (mine !== generation || isOver) return undefined;
+        if (!(error instanceof AtelierError && PASSING.has(error.code))) throw error;
+        const forMs = error.retryAfterMs ?? pauseMs(TIMINGS, tries);
+        await new Promise((resolve) => setTimeout(resolve, forMs));
+        if (mine !== generation || isOver) return undefined;
+      }
+    }
   }
 
   function finish(): void {
@@ -145,7 +167,7 @@ export async function attachTerminal(
       return position;
     },
     async input(data) {
-      await client.call('terminal:input', { terminalId, data: data as never });
+      await client.call('terminal:input', { terminalId, data });
     },
     async resize(next) {
       size = next;

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { connect } from '../../src/client/index.ts';
 import { attachTerminal, type TerminalClient } from '../../src/client/terminals.ts';
-import { createStand } from './terminals-setup.ts';
+import { createStand, eventually } from './terminals-setup.ts';
 
 const counted = (last: number): string => Array.from({ length: last }, (_, n) => `${n + 1}\r\n`).join('');
 
@@ -31,16 +31,16 @@ test('[TM-2] the SDK goes on after reconnects where it was, and types only once'
   );
   for (let cut = 0; cut < 3; cut++) {
     const reached = terminal.position;
-    await expect.poll(() => terminal.position).toBeGreaterThan(reached + 500);
+    await eventually(() => terminal.position).toBeGreaterThan(reached + 500);
     stand.cut(0);
   }
   const all = counted(2_000);
-  await expect.poll(() => text().length, { timeout: 20_000 }).toBe(all.length);
+  await eventually(() => text().length).toBe(all.length);
   await terminal.input('\n');
-  await expect.poll(text).toContain('20 70');
+  await eventually(text).toContain('20 70');
   await terminal.resize({ cols: 60, rows: 20 });
   await terminal.input('\n');
-  await expect.poll(() => end).toMatchObject({ code: 0 });
+  await eventually(() => end).toMatchObject({ code: 0 });
   expect(text()).toBe(`${all}\r\n20 70\r\n\r\n`);
   expect(snapshots).toBe(0);
   expect(terminal.position).toBe(text().length);
@@ -58,7 +58,7 @@ test('[TM-9] the SDK tells when a terminal may not be watched any more, and when
   const listeners = { onOutput() {}, onSnapshot() {}, onFailed: ({ code }: { code: string }) => failures.push(code) };
   await attachTerminal(client as unknown as TerminalClient, terminalId, listeners);
   stand.allow(viewer.userId, undefined);
-  await expect.poll(() => failures).toEqual(['not_found']);
+  await eventually(() => failures).toEqual(['not_found']);
   await expect(attachTerminal(client as unknown as TerminalClient, terminalId, listeners)).rejects.toMatchObject({
     code: 'not_found',
   });

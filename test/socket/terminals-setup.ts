@@ -21,6 +21,9 @@ import { createStage, type AgentProcess, type Stage } from '../sandbox/agent-pro
 import { createBusNetwork, type BusNetwork } from '../support/bus-network.ts';
 import { silentLog } from '../support/log.ts';
 
+/** Programs, sockets and nodes are waited for longer than a test's own steps. */
+export const eventually = <T>(read: () => T): ReturnType<typeof expect.poll<T>> =>
+  expect.poll(read, { timeout: 20_000 });
 export const newId = (): string => randomBytes(12).toString('hex');
 type Contract = typeof terminalsContract;
 type Attached = Output<Contract['terminal:attach']>;
@@ -358,8 +361,8 @@ function screenOf(socket: Socket, attached: Attached, after: number): Screen {
     position: () => position,
     text,
     end: () => end,
-    sees: (part) => expect.poll(text, { timeout: 15_000 }).toContain(part),
-    ends: () => expect.poll(() => end, { timeout: 25_000 }).toBeDefined(),
+    sees: (part) => eventually(text).toContain(part),
+    ends: () => eventually(() => end).toBeDefined(),
     leave: () => void socket.offAny(take),
     wrong,
   };
