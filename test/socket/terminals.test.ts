@@ -68,7 +68,7 @@ test('[TM-4] a viewer without credits that does not read is left behind, not clo
   await using stand = await createStand();
   const owner = await stand.join('owner');
   const slow = await stand.join('viewer');
-  const mine = await owner.open({ command: 'read line; seq 1 1000000; echo done' });
+  const mine = await owner.open({ command: 'read line; while :; do seq 1 1000; done' });
   const theirs = await slow.attach(mine.terminalId);
   slow.stopReading();
   await owner.call('terminal:input', { terminalId: mine.terminalId, data: '\n' });
@@ -78,13 +78,13 @@ test('[TM-4] a viewer without credits that does not read is left behind, not clo
   await eventually(mine.position).toBeGreaterThan(reached + 2 * LIMITS.terminalRingBytes);
   expect(waitingBytes()).toBeLessThan(LIMITS.outboundBytes);
   slow.readOn();
+  await eventually(() => theirs.runs.length).toBeGreaterThan(1);
+  await owner.call('terminal:close', { terminalId: mine.terminalId });
   await Promise.all([mine.ends(), theirs.ends()]);
-  const all = `\r\n${counted(1_000_000)}done\r\n`;
+  const all = `\r\n${counted(1_000).repeat(mine.position() / counted(1_000).length + 1)}`;
   expect(mine.runs.length).toBe(1);
-  expect(mine.text() === all).toBe(true);
-  expect(theirs.runs.length).toBeGreaterThan(1);
-  for (const run of theirs.runs) expect(all.slice(run.from).startsWith(run.data.toString())).toBe(true);
-  expect(theirs.position()).toBe(all.length);
+  expect(all.startsWith(mine.text())).toBe(true);
+  for (const run of theirs.runs) expect(all.startsWith(run.data.toString(), run.from)).toBe(true);
   expect([...mine.wrong, ...theirs.wrong]).toEqual([]);
 });
 
