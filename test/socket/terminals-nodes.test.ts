@@ -2,7 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { randomOf } from '../support/random.ts';
-import { createStand, type Member, type Screen } from './terminals-setup.ts';
+import { createStand, eventually, type Member, type Screen } from './terminals-setup.ts';
 
 /** What `seq` prints on a terminal. */
 const counted = (last: number): string => Array.from({ length: last }, (_, n) => `${n + 1}\r\n`).join('');
@@ -42,9 +42,10 @@ test('[TM-17] a node that dies takes the sizes of its writers with it', async ()
   const there = await stand.join('editor', 1);
   const mine = await here.open({ command: 'sleep 100' });
   await there.attach(mine.terminalId, { cols: 20, rows: 10 });
-  await expect.poll(() => here.heard('terminal:resized').length).toBe(1);
+  await eventually(() => here.heard('terminal:resized').length).toBe(1);
+  expect(here.heard('terminal:resized').at(-1)).toMatchObject({ size: { cols: 20, rows: 10 } });
   stand.kill(1);
-  await expect.poll(() => here.heard('terminal:resized').at(-1)).toMatchObject({ size: { cols: 80, rows: 24 } });
+  await eventually(() => here.heard('terminal:resized').at(-1)).toMatchObject({ size: { cols: 80, rows: 24 } });
 });
 
 test('[TM-18] when the sandbox goes to another node viewers miss nothing and get nothing twice', async () => {
@@ -58,7 +59,7 @@ test('[TM-18] when the sandbox goes to another node viewers miss nothing and get
   const theirs = await there.attach(mine.terminalId, { cols: 70, rows: 24 });
   for (const node of [1, 0, 1]) {
     const reached = mine.position();
-    await expect.poll(mine.position).toBeGreaterThan(reached + 500);
+    await eventually(mine.position).toBeGreaterThan(reached + 500);
     await stand.moveTo(node);
   }
   for (const screen of [mine, theirs]) {
@@ -205,7 +206,7 @@ test.each([1, 2])(
     }
     for (const one of watching) if (!one.isReading) one.member.readOn();
     watching = watching.map((one) => ({ ...one, isReading: true }));
-    for (const { screen } of watching) await expect.poll(screen.position, { timeout: 20_000 }).toBe(all.length);
+    for (const { screen } of watching) await eventually(screen.position).toBe(all.length);
     granting.abort();
     await grants;
 
@@ -218,7 +219,7 @@ test.each([1, 2])(
     // Nobody is left of those who went.
     for (const { member } of watching) member.socket.close();
     owner.socket.close();
-    await expect.poll(() => stand.nodes.map(({ feature }) => feature.watched())).toEqual([0, 0]);
+    await eventually(() => stand.nodes.map(({ feature }) => feature.watched())).toEqual([0, 0]);
   },
   60_000,
 );

@@ -2,14 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket as TcpSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import { io, type Socket } from 'socket.io-client';
 import { expect } from 'vitest';
-import { createPulledStreams, type PulledStreams } from '../../src/cluster/index.ts';
+import { createPulledStreams } from '../../src/cluster/index.ts';
 import type { ProjectPort, ProjectRole } from '../../src/features/projects/index.ts';
 import { terminalsContract, terminalsEvents } from '../../src/features/terminals/contract.ts';
 import { createTerminals, type OwnedTerminals, type TerminalsFeature } from '../../src/features/terminals/index.ts';
@@ -21,6 +21,9 @@ import { createStage, type AgentProcess, type Stage } from '../sandbox/agent-pro
 import { createBusNetwork, type BusNetwork } from '../support/bus-network.ts';
 import { silentLog } from '../support/log.ts';
 
+/** Programs, sockets and nodes are waited for longer than a test's own steps. */
+export const eventually = <T>(read: () => T): ReturnType<typeof expect.poll<T>> =>
+  expect.poll(read, { timeout: 20_000 });
 export const newId = (): string => randomBytes(12).toString('hex');
 type Contract = typeof terminalsContract;
 type Attached = Output<Contract['terminal:attach']>;
@@ -49,6 +52,8 @@ export interface Stand extends AsyncDisposable {
   moveTo(node: number): Promise<void>;
   /** The sandbox stops. */
   lose(): Promise<void>;
+  /** Cuts all connections to a node; who reconnects is let in. */
+  cut(node: number): void;
   /** A node is gone without a word. */
   kill(node: number): void;
 }
@@ -95,7 +100,7 @@ export async function createStand({ nodes: nodeCount = 1 } = {}): Promise<Stand>
   const deathListeners = new Set<(nodeId: string) => void>();
   const bugs: unknown[] = [];
   const ends: (() => Promise<void>)[] = [];
-  const nodes: (Node & { http: Server; streams: PulledStreams; isDead: boolean })[] = [];
+  const nodes: (Node & { connections: Set<TcpSocket> })[] = [];
   let fence = 1;
   let link = await stage.link({ fence });
   const agent = stage.agent();
@@ -125,6 +130,11 @@ export async function createStand({ nodes: nodeCount = 1 } = {}): Promise<Stand>
     const streams = createPulledStreams({ bus, nodeId: id, log: silentLog });
     const app = express();
     const http = createServer(app);
+    const connections = new Set<TcpSocket>();
+    http.on('connection', (tcp) => {
+      connections.add(tcp);
+      tcp.once('close', () => connections.delete(tcp));
+    });
     const now = (): number => Date.now();
     const gateway = createGateway({
       httpServer: http,
@@ -181,15 +191,16 @@ export async function createStand({ nodes: nodeCount = 1 } = {}): Promise<Stand>
     http.listen(0, '127.0.0.1');
     await once(http, 'listening');
     const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-    const node = { id, url, feature, gateway, http, streams, isDead: false };
     ends.push(async () => {
-      await gateway.close();
-      http.closeAllConnections();
+      const closed = gateway.close();
+      // Who does not read would not say good-bye.
+      for (const tcp of connections) tcp.destroy();
+      await closed;
       await feature.close();
       await streams.close();
       await bus.close();
     });
-    return node;
+    return { id, url, feature, gateway, connections };
   }
 
   function own(node: number): void {
@@ -238,6 +249,9 @@ export async function createStand({ nodes: nodeCount = 1 } = {}): Promise<Stand>
       const former = owned;
       owned = undefined;
       await former?.terminals.close('lost');
+    },
+    cut(node) {
+      for (const tcp of nodes[node]?.connections ?? []) tcp.destroy();
     },
     kill(node) {
       for (const listener of deathListeners) listener(`node-${node}`);
@@ -347,8 +361,8 @@ function screenOf(socket: Socket, attached: Attached, after: number): Screen {
     position: () => position,
     text,
     end: () => end,
-    sees: (part) => expect.poll(text, { timeout: 15_000 }).toContain(part),
-    ends: () => expect.poll(() => end, { timeout: 25_000 }).toBeDefined(),
+    sees: (part) => eventually(text).toContain(part),
+    ends: () => eventually(() => end).toBeDefined(),
     leave: () => void socket.offAny(take),
     wrong,
   };

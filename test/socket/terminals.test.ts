@@ -1,8 +1,8 @@
 /** Terminals through real gateways, sockets and shells. */
-import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { createStand } from './terminals-setup.ts';
+import { LIMITS } from '../../src/protocol/index.ts';
+import { createStand, eventually } from './terminals-setup.ts';
 
 /** What `seq` prints on a terminal. */
 const counted = (last: number): string => Array.from({ length: last }, (_, n) => `${n + 1}\r\n`).join('');
@@ -27,10 +27,10 @@ test('[TM-2] what was missed comes back to the byte, however it is cut', async (
   const owner = await stand.join('owner');
   const { terminalId, ...first } = await owner.open({ command: 'seq 1 9000; read line; seq 1 100' });
   const all = counted(9_000);
-  await expect.poll(first.position).toBe(all.length);
+  await eventually(first.position).toBe(all.length);
   for (const after of [0, 1, 777, all.length - 1, all.length]) {
     const again = await owner.attach(terminalId, { after });
-    await expect.poll(again.position).toBe(all.length);
+    await eventually(again.position).toBe(all.length);
     expect(again.text()).toBe(all.slice(after));
     expect(again.attached.chunks.length).toBeLessThanOrEqual(8);
     expect(again.wrong).toEqual([]);
@@ -52,7 +52,7 @@ test('[TM-3] who asks for what is no longer kept, or not there yet, gets the scr
   const owner = await stand.join('owner');
   const { terminalId, ...first } = await owner.open({ command: 'seq 1 100000; read line; echo done' });
   const all = counted(100_000);
-  await expect.poll(first.position, { timeout: 20_000 }).toBe(all.length);
+  await eventually(first.position).toBe(all.length);
   const other = await stand.join('viewer');
   for (const after of [0, 1e12]) {
     const screen = await other.attach(terminalId, { after });
@@ -68,36 +68,43 @@ test('[TM-4] a viewer without credits that does not read is left behind, not clo
   await using stand = await createStand();
   const owner = await stand.join('owner');
   const slow = await stand.join('viewer');
-  const mine = await owner.open({ command: 'read line; seq 1 1500000; echo done' });
+  const mine = await owner.open({ command: 'read line; while :; do seq 1 1000; done' });
   const theirs = await slow.attach(mine.terminalId);
   slow.stopReading();
   await owner.call('terminal:input', { terminalId: mine.terminalId, data: '\n' });
-  await mine.ends();
-  const all = `\r\n${counted(1_500_000)}done\r\n`;
-  expect(mine.runs.length).toBe(1);
-  expect(mine.text() === all).toBe(true);
-  expect(stand.nodes[0]?.gateway.outboundBytes()).toBeLessThan(1024 * 1024);
+  const waitingBytes = (): number => stand.nodes[0]?.gateway.outboundBytes() ?? 0;
+  await eventually(waitingBytes).toBeGreaterThanOrEqual(LIMITS.terminalBacklogBytes);
+  const reached = mine.position();
+  await eventually(mine.position).toBeGreaterThan(reached + 2 * LIMITS.terminalRingBytes);
+  expect(waitingBytes()).toBeLessThan(LIMITS.outboundBytes);
   slow.readOn();
-  await theirs.ends();
-  expect(theirs.runs.length).toBeGreaterThan(1);
-  for (const run of theirs.runs) expect(all.slice(run.from).startsWith(run.data.toString())).toBe(true);
-  expect(theirs.position()).toBe(all.length);
+  await eventually(() => theirs.runs.length).toBeGreaterThan(1);
+  await owner.call('terminal:close', { terminalId: mine.terminalId });
+  await Promise.all([mine.ends(), theirs.ends()]);
+  const all = `\r\n${counted(1_000).repeat(mine.position() / counted(1_000).length + 1)}`;
+  expect(mine.runs.length).toBe(1);
+  expect(all.startsWith(mine.text())).toBe(true);
+  for (const run of theirs.runs) expect(all.startsWith(run.data.toString(), run.from)).toBe(true);
   expect([...mine.wrong, ...theirs.wrong]).toEqual([]);
 });
 
 test('[TM-5] when nobody reads, programs run on without them after a while', async () => {
   await using stand = await createStand();
   const owner = await stand.join('owner');
-  const marker = `${stand.workDir}/finished`;
-  const mine = await owner.open({ command: `read line; seq 1 1500000; touch ${marker}` });
+  const progress = `${stand.workDir}/progress`;
+  const mine = await owner.open({
+    command: `read line; part=0; while :; do seq 1 1000; part=$((part + 1)); echo $part > ${progress}; done`,
+  });
   owner.stopReading();
   const other = await stand.join('editor');
   await other.call('terminal:input', { terminalId: mine.terminalId, data: '\n' });
-  await expect.poll(() => existsSync(marker), { timeout: 20_000 }).toBe(true);
-  owner.readOn();
-  await mine.ends();
-  expect(mine.runs.length).toBe(2);
-  expect(mine.wrong).toEqual([]);
+  const waitingBytes = (): number => stand.nodes[0]?.gateway.outboundBytes() ?? 0;
+  await eventually(waitingBytes).toBeGreaterThanOrEqual(LIMITS.terminalBacklogBytes);
+  const partsOf = async (): Promise<number> => Number(await readFile(progress, 'utf8'));
+  const reached = await partsOf();
+  // Half a megabyte more, which nobody takes.
+  await eventually(partsOf).toBeGreaterThan(reached + 100);
+  expect(waitingBytes()).toBeLessThan(LIMITS.outboundBytes);
 });
 
 test('[TM-6] a viewer with credits is sent no more than it granted, and programs wait for it', async () => {
@@ -105,11 +112,11 @@ test('[TM-6] a viewer with credits is sent no more than it granted, and programs
   const owner = await stand.join('owner');
   const mine = await owner.open({ command: 'seq 1 200000; echo done', credits: 1_000 });
   const { terminalId } = mine;
-  await expect.poll(mine.position).toBe(1_000);
+  await eventually(mine.position).toBe(1_000);
   const all = `${counted(200_000)}done\r\n`;
   let granted = 1_000;
   while (!mine.end()) {
-    await expect.poll(() => mine.end() !== undefined || mine.position() === granted).toBe(true);
+    await eventually(() => mine.end() !== undefined || mine.position() === granted).toBe(true);
     expect(mine.position()).toBeLessThanOrEqual(granted);
     granted += 100_000;
     // It may have ended meanwhile.
@@ -141,12 +148,28 @@ test('[TM-7] the terminal is as small as the smallest of its writers; who only w
   await owner.call('terminal:input', { terminalId, data: 'stty size\n' });
   await mine.sees('30 90');
   editor.socket.close();
-  await expect
-    .poll(() => viewer.heard('terminal:resized').at(-1))
-    .toEqual({ terminalId, size: { cols: 90, rows: 50 } });
+  await eventually(() => viewer.heard('terminal:resized').at(-1)).toEqual({ terminalId, size: { cols: 90, rows: 50 } });
   await owner.call('terminal:input', { terminalId, data: 'stty size\n' });
   await mine.sees('50 90');
   expect(viewer.heard('terminal:resized').length).toBe(2);
+});
+
+test('[TM-23] who detaches hears nothing more and does not count; the terminal runs on', async () => {
+  await using stand = await createStand();
+  const [owner, editor] = [await stand.join('owner'), await stand.join('editor')];
+  const mine = await owner.open({ command: 'cat', cols: 100, rows: 40 });
+  const { terminalId } = mine;
+  const theirs = await editor.attach(terminalId, { cols: 50, rows: 20 });
+  await editor.call('terminal:detach', { terminalId });
+  await editor.call('terminal:detach', { terminalId });
+  await eventually(() => owner.heard('terminal:resized').at(-1)).toMatchObject({ size: { cols: 100, rows: 40 } });
+  await editor.call('terminal:input', { terminalId, data: 'one\n' });
+  await mine.sees('one\r\none');
+  expect(theirs.text()).toBe('');
+  const again = await editor.attach(terminalId, { after: theirs.position() });
+  await again.sees('one\r\none');
+  await owner.call('terminal:detach', { terminalId });
+  await expect(owner.call('terminal:credit', { terminalId, credits: 1 })).rejects.toMatchObject({ code: 'not_found' });
 });
 
 test('[TM-8] viewers watch; only editors and the owner open, type, resize, signal, close and record', async () => {
@@ -195,10 +218,10 @@ test('[TM-9] who may not watch any more hears nothing from then on; who may not 
   stand.allow(editor.userId, 'viewer');
   await owner.call('terminal:input', { terminalId, data: 'secret\n' });
   await mine.sees('secret\r\nsecret');
-  await expect.poll(() => viewer.heard('terminal:failed').length).toBe(1);
+  await eventually(() => viewer.heard('terminal:failed').length).toBe(1);
   expect(viewer.heard('terminal:failed')[0]).toMatchObject({ terminalId, code: 'not_found' });
   expect(watching.text()).toBe('');
-  await expect.poll(() => owner.heard('terminal:resized').at(-1)).toMatchObject({ size: { cols: 100, rows: 40 } });
+  await eventually(() => owner.heard('terminal:resized').at(-1)).toMatchObject({ size: { cols: 100, rows: 40 } });
   await expect(editor.call('terminal:input', { terminalId, data: 'x' })).rejects.toMatchObject({ code: 'forbidden' });
   await expect(viewer.call('terminal:attach', { terminalId })).rejects.toMatchObject({ code: 'not_found' });
 });
@@ -352,9 +375,7 @@ test('[TM-16] a recording has the screen at its beginning, all output and sizes,
   await owner.call('terminal:input', { terminalId, data: '\n' });
   await mine.sees('20 60');
   // Whatever the terminal said has been recorded once that is in its size.
-  await expect
-    .poll(async () => (await owner.call('terminal:recording', { terminalId })).sizeBytes)
-    .toBeGreaterThan(700);
+  await eventually(async () => (await owner.call('terminal:recording', { terminalId })).sizeBytes).toBeGreaterThan(700);
   const stopped = await owner.call('terminal:recording', { terminalId, on: false });
   expect(stopped.isOn).toBe(false);
   const response = await fetch(`${stand.nodes[0]?.url}${stopped.url}`);

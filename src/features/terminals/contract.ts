@@ -122,6 +122,14 @@ export const terminalsContract = {
     timeoutMs: 30_000,
     doc: `Attaches this socket: output from \`after\` on follows, in the answer and then as \`terminal:output\`, or a snapshot of the screen where that is no longer kept. With a size, whoever may type in it takes part in the terminal's size. Again on the same socket it begins anew. At most ${LIMITS.terminalsPerSocket} terminals on one socket (rate_limited). For members of the project.`,
   }),
+  'terminal:detach': operation({
+    input: z.strictObject(ofTerminal),
+    output: Empty,
+    auth: 'user',
+    rate: 'reads',
+    orderKey: terminalKey,
+    doc: 'This socket hears no more of the terminal, and does not count for its size; the terminal runs on.',
+  }),
   'terminal:input': operation({
     input: z.strictObject({ ...ofTerminal, data: z.union([z.string(), Bytes]) }),
     output: Empty,

@@ -54,6 +54,11 @@ export function createHandlers(deps: HandlersDeps): Handlers<typeof terminalsCon
       return watches.attach({ connectionId: connectionOf(context), userId, terminalId, after, size, credits });
     },
 
+    async 'terminal:detach'({ terminalId }, context) {
+      watches.detach(connectionOf(context), terminalId);
+      return {};
+    },
+
     async 'terminal:input'({ terminalId, data }, { session }) {
       if (Buffer.byteLength(data) > LIMITS.terminalInputBytes) {
         throw new Fault('too_large', `At most ${LIMITS.terminalInputBytes} bytes at once`);

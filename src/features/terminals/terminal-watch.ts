@@ -30,7 +30,7 @@ export class TerminalWatch {
   readonly #deps: WatchDeps;
   readonly #viewers = new Map<string, Viewer>();
   /** The first is the one that the others catch up with. */
-  readonly #feeds: TerminalFeed[] = [];
+  #feeds: TerminalFeed[] = [];
   /** What the owner knows of this node's writers; `unknown` where it may be anything. */
   #toldSize: Size | undefined | 'unknown';
   #telling: Promise<unknown> = Promise.resolve();
@@ -111,9 +111,9 @@ export class TerminalWatch {
   }
 
   #takeOut(viewer: Viewer): void {
-    const { feed } = viewer;
-    feed?.remove(viewer);
-    if (feed?.viewers.size === 0) this.#feeds.splice(this.#feeds.indexOf(feed), 1);
+    viewer.feed?.remove(viewer);
+    // Without viewers they have ended.
+    this.#feeds = this.#feeds.filter(({ viewers }) => viewers.size > 0);
   }
 
   #newFeed(after: number): TerminalFeed {

@@ -93,6 +93,13 @@ export class TerminalWatches {
     viewer.feed?.pump();
   }
 
+  /** Repeatable. */
+  detach(connectionId: string, terminalId: string): void {
+    const watch = this.#watches.get(terminalId);
+    const viewer = watch?.get(connectionId);
+    if (viewer) watch?.remove(viewer);
+  }
+
   disconnected(connectionId: string): void {
     for (const watch of this.#bySocket.get(connectionId) ?? []) {
       const viewer = watch.get(connectionId);

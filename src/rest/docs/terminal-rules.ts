@@ -30,6 +30,8 @@ export const TERMINAL_RULES: readonly RuleGroup[] = [
     rules: {
       'TM-7':
         'A terminal is as small as the smallest of the attached who may type in it and gave a size; when one of them leaves it grows. Who only watches does not count. A change is told to all who are attached, by `terminal:resized`.',
+      'TM-23':
+        '`terminal:detach` takes a socket out: it hears nothing more, and does not count for the size. So does its end; the terminal runs on.',
       'TM-8':
         "Members of the project watch; its editors and the owner open, type, resize, signal, close and record. A public project's terminals are for its members only.",
       'TM-9':
