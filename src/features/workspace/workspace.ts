@@ -2,6 +2,7 @@
  * A project's files and a disk, kept the same. Told that something has changed it looks at both sides and does what is
  * missing, one thing after another. Who tells it may tell too much or too late; `rescan` finds what nobody told.
  */
+import { Fault } from '../../protocol/index.ts';
 import { NO_STATE, type BaseHead, type BaseRecord, type BaseStore } from './base-record.ts';
 import { BlobSync } from './blob-sync.ts';
 import { decodeText } from './disk-text.ts';
@@ -294,7 +295,7 @@ export class Workspace {
 
   /** A file that had this content and is not on the disk any more. Nobody else gets it until it is given back. */
   async #claimMissing(hash: string): Promise<BaseRecord | undefined> {
-    for (const { fileId, path, hash: known } of [...this.#heads.values()]) {
+    for (const { fileId, path, hash: known } of this.#heads.values()) {
       if (known !== hash || this.#claimed.has(fileId)) continue;
       this.#claimed.add(fileId);
       let record: BaseRecord | undefined;
@@ -315,6 +316,16 @@ export class Workspace {
   }
 
   async #settle(record: BaseRecord): Promise<void> {
+    try {
+      await this.#bringTogether(record);
+    } catch (error) {
+      const isFull = error instanceof Fault && error.code === 'quota_exceeded';
+      if (isFull) this.#deps.onLeftOut(record.path, 'refused');
+      throw error;
+    }
+  }
+
+  async #bringTogether(record: BaseRecord): Promise<void> {
     const settled = await this.#sync.settle(record);
     this.#note(settled.record);
     if (settled.kind !== 'missing') this.#endWait(record.fileId);
