@@ -65,7 +65,7 @@ export class FileMirror {
   readonly #deps: FileMirrorDeps;
   readonly #projectId: string;
   #waiting: Waiting[] = [];
-  #creating: Promise<void> | undefined;
+  #isCreating = false;
 
   constructor(deps: FileMirrorDeps, projectId: string) {
     this.#deps = deps;
@@ -90,7 +90,7 @@ export class FileMirror {
     const { promise, ...settle } = withResolvers<boolean>();
     const own = { id: new Types.ObjectId(fileId), path, text, sizeBytes: Buffer.byteLength(text) };
     this.#waiting.push({ ...own, ...settle });
-    this.#creating ??= this.#createTexts();
+    if (!this.#isCreating) void this.#createTexts();
     return promise;
   }
 
@@ -184,7 +184,9 @@ export class FileMirror {
     await placing.place(file.projectId, userId, [arrival]);
   }
 
+  /** Never rejects. */
   async #createTexts(): Promise<void> {
+    this.#isCreating = true;
     // Not in the caller's turn: much is asked for at once.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) {
@@ -196,7 +198,7 @@ export class FileMirror {
         for (const { reject } of batch) reject(error);
       }
     }
-    this.#creating = undefined;
+    this.#isCreating = false;
   }
 
   #batchSize(): number {

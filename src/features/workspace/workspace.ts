@@ -2,6 +2,7 @@
  * A project's files and a disk, kept the same. Told that something has changed it looks at both sides and does what is
  * missing, one thing after another. Who tells it may tell too much or too late; `rescan` finds what nobody told.
  */
+import { Fault } from '../../protocol/index.ts';
 import { NO_STATE, type BaseHead, type BaseRecord, type BaseStore } from './base-record.ts';
 import { BlobSync } from './blob-sync.ts';
 import { decodeText } from './disk-text.ts';
@@ -143,7 +144,7 @@ export class Workspace {
     await Promise.resolve();
     for (let next = this.#next(); next.length > 0; next = this.#next()) {
       const begun = this.#begin();
-      await together(next, async ([about, look]) => {
+      await this.#together(next, async ([about, look]) => {
         try {
           if (await begun) await look();
         } catch (error) {
@@ -243,7 +244,7 @@ export class Workspace {
   async #rescan(): Promise<void> {
     const paths = new Set(this.#byPath.keys());
     for await (const path of this.#deps.disk.list()) paths.add(path);
-    await together([...paths], async (path) => {
+    await this.#together([...paths], async (path) => {
       if (!(await this.#isAsKnown(path))) this.diskChanged(path);
     });
   }
@@ -257,7 +258,7 @@ export class Workspace {
   }
 
   async #compareFiles(): Promise<void> {
-    await together([...this.#heads.keys()], async (fileId) => {
+    await this.#together([...this.#heads.keys()], async (fileId) => {
       const record = await this.#deps.store.load(fileId);
       if (!record || !(await this.#sync.isSettled(record))) this.liveChanged(fileId);
     });
@@ -294,7 +295,7 @@ export class Workspace {
 
   /** A file that had this content and is not on the disk any more. Nobody else gets it until it is given back. */
   async #claimMissing(hash: string): Promise<BaseRecord | undefined> {
-    for (const { fileId, path, hash: known } of [...this.#heads.values()]) {
+    for (const { fileId, path, hash: known } of this.#heads.values()) {
       if (known !== hash || this.#claimed.has(fileId)) continue;
       this.#claimed.add(fileId);
       let record: BaseRecord | undefined;
@@ -315,6 +316,16 @@ export class Workspace {
   }
 
   async #settle(record: BaseRecord): Promise<void> {
+    try {
+      await this.#bringTogether(record);
+    } catch (error) {
+      const isFull = error instanceof Fault && error.code === 'quota_exceeded';
+      if (isFull) this.#deps.onLeftOut(record.path, 'refused');
+      throw error;
+    }
+  }
+
+  async #bringTogether(record: BaseRecord): Promise<void> {
     const settled = await this.#sync.settle(record);
     this.#note(settled.record);
     if (settled.kind !== 'missing') this.#endWait(record.fileId);
@@ -390,11 +401,13 @@ export class Workspace {
     const files = new Map<string, ProjectFile>();
     for (const file of await this.#deps.files.list()) if (isSynchronised(file.path)) files.set(file.fileId, file);
     for (const { fileId } of this.#heads.values()) {
+      if (this.#closed) return;
       const record = files.has(fileId) ? undefined : await this.#deps.store.load(fileId);
       if (record) await this.#unlisted(record).catch((error: unknown) => this.#notCompared(error, fileId));
     }
-    const compare = (file: ProjectFile): Promise<void> =>
-      this.#compareFile(file).catch((error: unknown) => this.#notCompared(error, file.fileId));
+    const compare = async (file: ProjectFile): Promise<void> => {
+      if (!this.#closed) await this.#compareFile(file).catch((error: unknown) => this.#notCompared(error, file.fileId));
+    };
     const fresh: ProjectFile[] = [];
     for (const file of files.values()) {
       if (this.#heads.has(file.fileId)) await compare(file);
@@ -403,7 +416,7 @@ export class Workspace {
     // Those that meet nobody do not wait for each other, as when a project comes to an empty disk.
     const isFree = ({ path }: ProjectFile): boolean => !this.#byPath.has(path);
     const [free, taken] = [fresh.filter(isFree), fresh.filter((file) => !isFree(file))];
-    await together(free, compare);
+    await this.#together(free, compare);
     for (const file of taken) await compare(file);
   }
 
@@ -456,6 +469,16 @@ export class Workspace {
     if (wasNewer) this.rescan();
   }
 
+  /** Does the same with each, several at a time, until it is closed. When it rejects, nothing is under way any more. */
+  async #together<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+    const rest = [...items].reverse();
+    const one = async (): Promise<void> => {
+      for (let item = rest.pop(); item !== undefined && !this.#closed; item = rest.pop()) await work(item);
+    };
+    const ended = await Promise.allSettled(Array.from({ length: Math.min(TOGETHER, rest.length) }, one));
+    for (const end of ended) if (end.status === 'rejected') throw end.reason;
+  }
+
   #note({ fileId, path, kind, hash, step }: BaseRecord): void {
     this.#release(fileId);
     this.#heads.set(fileId, { fileId, path, kind, hash, step: step.kind });
@@ -476,16 +499,6 @@ export class Workspace {
 }
 
 const isSynchronised = (path: string): boolean => !isExcluded(path) && path.split('/').length <= MOST_NAMES;
-
-/** Does the same with each, several at a time. When it rejects, nothing is under way any more. */
-async function together<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const rest = [...items].reverse();
-  const one = async (): Promise<void> => {
-    for (let item = rest.pop(); item !== undefined; item = rest.pop()) await work(item);
-  };
-  const ended = await Promise.allSettled(Array.from({ length: Math.min(TOGETHER, rest.length) }, one));
-  for (const end of ended) if (end.status === 'rejected') throw end.reason;
-}
 
 const afterReal = (ms: number, callback: () => void): (() => void) => {
   const timer = setTimeout(callback, ms).unref();

@@ -49,6 +49,8 @@ export interface SyncedWorld extends AsyncDisposable {
   write(path: string, content: string | Uint8Array): Promise<void>;
   move(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
+  /** A program has changed these. */
+  changed(...paths: string[]): void;
   /** Changes were lost. */
   overflow(): void;
   read(path: string): Promise<string | undefined>;
@@ -77,7 +79,7 @@ export async function openSynced(count = 1): Promise<SyncedWorld> {
       secret: 'x'.repeat(32),
       dataDir,
       limits: cluster.limits,
-      rooms: gateway.rooms as never,
+      rooms: gateway.rooms,
       bus,
       nodes: cluster.nodes,
       jobs: createJobs({ connection, nodes: cluster.nodes, bus, log }),
@@ -126,7 +128,7 @@ export async function openSynced(count = 1): Promise<SyncedWorld> {
       },
     },
     onNodeDeath: () => () => {},
-    rooms: { emit: (_room, _event, data) => void world.told.push(data as never) },
+    rooms: { emit: (_room, _event, data) => void world.told.push(data) },
     log,
   });
   let directory = join(dataDir, 'work-0');
@@ -186,6 +188,7 @@ export async function openSynced(count = 1): Promise<SyncedWorld> {
       await rm(at(path));
       watcher?.changed([path]);
     },
+    changed: (...paths) => watcher?.changed(paths),
     overflow: () => watcher?.overflow(),
     read: (path) => readFile(at(path), 'utf8').catch(() => undefined),
     async onDisk() {
