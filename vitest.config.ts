@@ -9,7 +9,9 @@ export default defineConfig({
     exclude: [
       ...configDefaults.exclude,
       ...(process.env['STARTERS'] ? [] : ['test/starters/**']),
-      ...(hasPackage('node-pty') ? [] : ['test/sandbox/**', 'test/socket/terminals*.test.ts', 'test/socket/code.test.ts']),
+      ...(hasPackage('node-pty')
+        ? []
+        : ['test/sandbox/**', 'test/socket/terminals*.test.ts', 'test/socket/code.test.ts']),
       ...((await hasSandboxImage()) ? [] : ['test/docker/**']),
     ],
     pool: 'forks',

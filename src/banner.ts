@@ -7,8 +7,11 @@ interface Part {
   hint: string;
 }
 
+/** What sandboxes run in, or why there are none. */
+export type SandboxState = { kind: 'docker' | 'docker-exec' | 'local' } | { off: string };
+
 /** The parts that a deployment chooses. `/health` shows the same states. */
-export function describeParts(config: Config): Part[] {
+export function describeParts(config: Config, sandboxes: SandboxState): Part[] {
   const assistant =
     config.aiProvider === 'anthropic' || (config.aiProvider === 'auto' && config.anthropicApiKey !== undefined);
   const push = !config.production || config.vapidPublicKey !== undefined;
@@ -41,6 +44,7 @@ export function describeParts(config: Config): Part[] {
           ? ''
           : 'set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM for SMS',
     },
+    sandboxPart(sandboxes),
     {
       part: 'push',
       state: push ? 'on' : 'off',
@@ -54,8 +58,25 @@ export function describeParts(config: Config): Part[] {
   ];
 }
 
-export function banner(config: Config, url: string): string {
-  const parts = describeParts(config);
+function sandboxPart(sandboxes: SandboxState): Part {
+  const part = 'terminals';
+  if ('off' in sandboxes) return { part, state: 'off', hint: sandboxes.off };
+  switch (sandboxes.kind) {
+    case 'docker':
+      return { part, state: 'in Docker containers', hint: '' };
+    case 'docker-exec':
+      return { part, state: 'in Docker containers', hint: 'which end with this server: SANDBOX=docker keeps them' };
+    case 'local':
+      return {
+        part,
+        state: 'on this machine',
+        hint: 'without any isolation, for the first account only: start a Docker engine for real sandboxes',
+      };
+  }
+}
+
+export function banner(config: Config, sandboxes: SandboxState, url: string): string {
+  const parts = describeParts(config, sandboxes);
   const wide = Math.max(...parts.map(({ state }) => state.length));
   return [
     '',

@@ -35,5 +35,5 @@ await startCommand(async (config, log) => {
 
   await server.listen();
   if (config.production) log.info('ready', { url: server.url });
-  else process.stdout.write(banner(config, server.url));
+  else process.stdout.write(banner(config, server.sandboxes, server.url));
 });

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { describeParts } from './banner.ts';
+import { describeParts, type SandboxState } from './banner.ts';
 import { ALL_NODES, createCluster, createJobs, createNodeCalls, createPulledStreams } from './cluster/index.ts';
 import { loadHostId, loadSecrets, loadVapidKeys, type Config } from './config/index.ts';
 import { composeFeatures } from './compose-features.ts';
@@ -45,6 +45,8 @@ export class AddressUnusable extends Error {
 export interface AtelierServer {
   /** Where it listens; known after `listen`. */
   readonly url: string;
+  /** What sandboxes run in, or why there are none. */
+  readonly sandboxes: SandboxState;
   listen(): Promise<void>;
   /** Settles when the server cannot go on (its embedded database died). */
   readonly failed: Promise<Error>;
@@ -202,7 +204,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
           ...(redis ? { redis: redis.ready ? 'ok' : 'out of reach' } : {}),
           ...(store.isReachable ? { s3: hasStore ? 'ok' : 'out of reach' } : {}),
           ...Object.fromEntries(
-            describeParts(config).map(({ part, state, hint }) => [part, hint ? `${state}; ${hint}` : state]),
+            describeParts(config, driver).map(({ part, state, hint }) => [part, hint ? `${state}; ${hint}` : state]),
           ),
         },
       };
@@ -272,6 +274,7 @@ export async function createServer(config: Config, deps: ServerDeps): Promise<At
         return url;
       },
       failed: database.failed,
+      sandboxes: driver,
       async listen() {
         httpServer.listen({ port: config.port, host: config.host, backlog: LIMITS.listenBacklog });
         await once(httpServer, 'listening').catch((error: unknown) => {

@@ -4,6 +4,13 @@ export { AtelierError } from './atelier-error.ts';
 export { memoryStorage, webStorage, type OutboxItem, type OutboxStorage, type WebStorage } from './outbox-storage.ts';
 export type { Outbox, OutboxChange } from './outbox.ts';
 export type { Presence, PresenceStore } from './presence.ts';
+export {
+  attachTerminal,
+  type AttachedTerminal,
+  type AttachOptions,
+  type TerminalClient,
+  type TerminalListeners,
+} from './terminals.ts';
 export type { TypingState } from './typing.ts';
 export type { CallOptions } from './requests.ts';
 export type { SocketSettings, TokenReason, TokenSource } from './connection.ts';

@@ -119,6 +119,7 @@ const REPEATABLE: ReadonlySet<string> = new Set<OperationName>([
   'terminal:attach',
   'terminal:resize',
   'terminal:list',
+  'terminal:detach',
   'sandbox:start',
   'sandbox:stop',
   'code:attach',
