@@ -11,7 +11,12 @@ export default defineConfig({
       ...(process.env['STARTERS'] ? [] : ['test/starters/**']),
       ...(hasPackage('node-pty')
         ? []
-        : ['test/sandbox/**', 'test/socket/terminals*.test.ts', 'test/socket/code.test.ts']),
+        : [
+            'test/sandbox/**',
+            'test/socket/terminals*.test.ts',
+            'test/socket/code.test.ts',
+            'test/socket/migrating.test.ts',
+          ]),
       ...((await hasSandboxImage()) ? [] : ['test/docker/**']),
     ],
     pool: 'forks',

@@ -13,7 +13,8 @@ let grace: Person;
 let chatId: string;
 
 beforeAll(async () => {
-  server = await startServer();
+  // Programs run on this machine, for the first account.
+  server = await startServer({ SANDBOX: 'local', SANDBOX_PER_USER: '20' });
   [ada, grace] = [await server.person('Ada'), await server.person('Grace')];
   chatId = await server.chat([ada, grace]);
 });
@@ -201,6 +202,17 @@ async function newFile(): Promise<{ projectId: string; fileId: string }> {
   return { projectId, fileId: (made as unknown as { data: { file: { id: string } } }).data.file.id };
 }
 
+/** A terminal of Ada's in which a line of shell runs, what it shows, and how it ended. */
+async function runInTerminal(a: Socket, command: string) {
+  const projectId = await newProject();
+  const opened = await a.emitWithAck('terminal:open', { projectId, cols: 80, rows: 24, command });
+  expect(opened).toMatchObject({ ok: true, data: { terminalId: expect.any(String), size: { cols: 80, rows: 24 } } });
+  const { terminalId, chunks } = opened.data as { terminalId: string; chunks: { data: Uint8Array }[] };
+  let text = Buffer.concat(chunks.map(({ data }) => data)).toString();
+  a.on('terminal:output', (piece: { data: Uint8Array }) => (text += Buffer.from(piece.data).toString()));
+  return { terminalId, text: () => text };
+}
+
 /** By section, then by the first words of the line's left side. */
 const LINES: Record<string, Record<string, () => Promise<void>>> = {
   'App builder (Claude)': {
@@ -330,6 +342,51 @@ const LINES: Record<string, Record<string, () => Promise<void>>> = {
     'GET /api/projects?status&limit&offset': listProjects,
     'POST /api/projects {': async () => void (await createProject()),
     'GET`, `PUT`, `DELETE /api/projects/:id': oneProject,
+    'POST /api/code/execute': async () => {
+      const body = { language: 'javascript', code: "process.stdin.on('data', (d) => console.log(`got ${d}`))" };
+      const more = { timeoutMs: 20_000, stdin: 'this', wait: true };
+      expect(await ok('POST', '/api/code/run', { ...body, ...more }, ada)).toMatchObject({
+        data: { stdout: 'got this\n', stderr: '', exitCode: 0, durationMs: expect.any(Number) },
+      });
+    },
+    'socket `terminal:command': async () => {
+      await withSockets(async (a) => {
+        const [output, exited] = [once(a as never, 'code:output'), once(a as never, 'code:exited')];
+        const projectId = await newProject();
+        expect(await a.emitWithAck('sandbox:exec', { projectId, command: 'echo hi >&2' })).toMatchObject({ ok: true });
+        expect((await output)[0]).toMatchObject({ stream: 'stderr', data: 'hi\n' });
+        expect((await exited)[0]).toMatchObject({ exitCode: 0 });
+      });
+    },
+    'socket `terminal:input': async () => {
+      await withSockets(async (a) => {
+        const { terminalId, text } = await runInTerminal(a, 'read line; echo "got $line"');
+        expect(await a.emitWithAck('terminal:input', { terminalId, data: 'this\n' })).toMatchObject({ ok: true });
+        await expect.poll(text).toContain('got this');
+      });
+    },
+    'socket `terminal:resize': async () => {
+      await withSockets(async (a) => {
+        const { terminalId } = await runInTerminal(a, 'sleep 100');
+        expect(await a.emitWithAck('terminal:resize', { terminalId, cols: 100, rows: 30 })).toMatchObject({
+          ok: true,
+          data: { size: { cols: 100, rows: 30 } },
+        });
+      });
+    },
+    'event `terminal:error': async () => {
+      await withSockets(async (a) => {
+        const input = { projectId: await newProject(), cols: 80, rows: 24, cwd: '../..' };
+        expect(await a.emitWithAck('terminal:open', input)).toMatchObject({ ok: false, error: { code: 'invalid' } });
+      });
+    },
+    'event `terminal:exit': async () => {
+      await withSockets(async (a) => {
+        const exited = once(a as never, 'terminal:exited');
+        await runInTerminal(a, 'exit 3');
+        expect((await exited)[0]).toMatchObject({ code: 3, signal: null });
+      });
+    },
   },
   Messenger: {
     'POST /api/auth/send-otp': sendOtp,

@@ -8,8 +8,8 @@ import { Fault } from '../../protocol/index.ts';
 import type { DriverKind, SandboxDriver } from '../driver.ts';
 
 export interface PreparedDriverOptions {
-  kind: DriverKind;
-  survives: boolean;
+  /** What it says of itself until it is prepared. */
+  expected: { kind: DriverKind; survives: boolean };
   /** Whether preparing takes no time. Rejects while that cannot be told. */
   isThere: () => Promise<boolean>;
   prepare: () => Promise<SandboxDriver>;
@@ -19,7 +19,7 @@ export interface PreparedDriverOptions {
 /** Who starts something waits so long for the preparation. */
 const WAIT_MS = 45_000;
 
-export function createPreparedDriver({ kind, survives, isThere, prepare, log }: PreparedDriverOptions): SandboxDriver {
+export function createPreparedDriver({ expected, isThere, prepare, log }: PreparedDriverOptions): SandboxDriver {
   let ready: SandboxDriver | undefined;
   let preparing: Promise<SandboxDriver> | undefined;
 
@@ -47,8 +47,12 @@ export function createPreparedDriver({ kind, survives, isThere, prepare, log }: 
   }
 
   return {
-    kind,
-    survives,
+    get kind() {
+      return (ready ?? expected).kind;
+    },
+    get survives() {
+      return (ready ?? expected).survives;
+    },
     get isReady() {
       return ready !== undefined;
     },
