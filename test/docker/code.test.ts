@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { AtelierContract } from '../../src/features/registry.ts';
 import { LIMITS, type Input } from '../../src/protocol/index.ts';
 import { call } from '../support/calls.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { startSandboxServer } from './sandbox-world.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -12,7 +13,7 @@ let server: TestServer;
 let a: Socket;
 
 beforeAll(async () => {
-  server = await startServer({ SANDBOX: 'docker', SANDBOX_PER_USER: '10', SANDBOX_WARM: '0' });
+  server = await startSandboxServer({ SANDBOX_PER_USER: '10' });
   a = await server.socket(await server.person('Ada'));
 });
 afterAll(async () => {

@@ -1,11 +1,35 @@
-/** A whole deployment whose sandboxes are containers, which end with it. */
+/** Servers whose sandboxes are containers. Those outlive a server; here they end with the test. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { startCluster, type ClusterOptions, type TestCluster } from '../support/cluster.ts';
+import { startServer, type TestServer } from '../support/server.ts';
 
 export const docker = new Docker();
+
+interface SandboxDir extends AsyncDisposable {
+  env: Record<string, string>;
+  /** The engine's names of the containers whose sockets are there. */
+  containers(): Promise<string[]>;
+}
+
+async function makeSandboxDir(): Promise<SandboxDir> {
+  const sandboxDir = await mkdtemp(join(tmpdir(), 'sandboxes-'));
+  const containers = async (): Promise<string[]> =>
+    (await docker.listContainers({ all: true }))
+      .filter(({ Mounts }) => Mounts.some(({ Source }) => Source.startsWith(sandboxDir)))
+      .map(({ Id }) => Id);
+  return {
+    env: { SANDBOX: 'docker', SANDBOX_DIR: sandboxDir, SANDBOX_WARM: '0', SANDBOX_VOLUME_MIB: '256' },
+    containers,
+    async [Symbol.asyncDispose]() {
+      for (const id of await containers()) await docker.getContainer(id).remove({ force: true });
+      // A volume is let go of a moment after its container.
+      await rm(sandboxDir, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
+    },
+  };
+}
 
 export interface SandboxWorld extends AsyncDisposable {
   cluster: TestCluster;
@@ -13,24 +37,29 @@ export interface SandboxWorld extends AsyncDisposable {
   containers(): Promise<string[]>;
 }
 
+/** Server processes on one machine. */
 export async function startSandboxWorld(options: ClusterOptions): Promise<SandboxWorld> {
-  const sandboxDir = await mkdtemp(join(tmpdir(), 'sandboxes-'));
-  const cluster = await startCluster({
-    ...options,
-    env: { SANDBOX: 'docker', SANDBOX_DIR: sandboxDir, SANDBOX_WARM: '0', SANDBOX_VOLUME_MIB: '64', ...options.env },
-  });
-  const containers = async (): Promise<string[]> =>
-    (await docker.listContainers({ all: true }))
-      .filter(({ Mounts }) => Mounts.some(({ Source }) => Source.startsWith(sandboxDir)))
-      .map(({ Id }) => Id);
+  const dir = await makeSandboxDir();
+  const cluster = await startCluster({ ...options, env: { ...dir.env, ...options.env } });
   return {
     cluster,
-    containers,
+    containers: () => dir.containers(),
     async [Symbol.asyncDispose]() {
       await cluster[Symbol.asyncDispose]();
-      for (const id of await containers()) await docker.getContainer(id).remove({ force: true });
-      // A volume is let go of a moment after its container.
-      await rm(sandboxDir, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
+      await dir[Symbol.asyncDispose]();
     },
   };
+}
+
+/** A server in this process. */
+export async function startSandboxServer(env: Record<string, string> = {}): Promise<TestServer> {
+  const dir = await makeSandboxDir();
+  const server = await startServer({ ...dir.env, ...env });
+  const end = server[Symbol.asyncDispose].bind(server);
+  return Object.assign(server, {
+    async [Symbol.asyncDispose]() {
+      await end();
+      await dir[Symbol.asyncDispose]();
+    },
+  });
 }

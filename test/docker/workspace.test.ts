@@ -2,7 +2,8 @@
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { call, heard } from '../support/calls.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { startSandboxServer } from './sandbox-world.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -10,12 +11,7 @@ let server: TestServer;
 let a: Socket;
 
 beforeAll(async () => {
-  server = await startServer({
-    SANDBOX: 'docker',
-    SANDBOX_PER_USER: '10',
-    SANDBOX_WARM: '0',
-    SANDBOX_VOLUME_MIB: '256',
-  });
+  server = await startSandboxServer({ SANDBOX_PER_USER: '10' });
   a = await server.socket(await server.person('Ada'));
 });
 afterAll(async () => {
