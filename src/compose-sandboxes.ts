@@ -153,22 +153,19 @@ export function composeSandboxes(deps: SandboxFeatureParts): SandboxFeatures {
     isTrusted: deps.isFirstAccount,
     async makeParts(running) {
       const { projectId, sandbox } = running;
+      // What may fail comes first: nothing else has to be taken back then.
+      const workspace = await makeWorkspace(running);
       const owned = terminals.own(projectId, sandbox, () => running.awake());
-      try {
-        return {
-          terminals: {
-            owned,
-            isBusy: () => owned.isWatched(),
-            close: (how) => owned.close(how === 'left' ? 'moved' : 'lost'),
-          },
-          packages: packagesOf(running),
-          ports: portsOf(running),
-          workspace: await makeWorkspace(running),
-        };
-      } catch (error) {
-        await owned.close('lost');
-        throw error;
-      }
+      return {
+        terminals: {
+          owned,
+          isBusy: () => owned.isWatched(),
+          close: (how) => owned.close(how === 'left' ? 'moved' : 'lost'),
+        },
+        workspace,
+        packages: packagesOf(running),
+        ports: portsOf(running),
+      };
     },
     portsOf: ({ ports }) => ports.watch?.ports() ?? [],
     previewUrl: async (projectId, port, session) => previews.previewUrl(projectId, port, session),

@@ -29,6 +29,8 @@ export interface VolumeRecord {
   volume: string;
   hostId: string;
   usedAt: Date;
+  /** Its project is gone: a node of its machine removes it. */
+  isGone?: boolean;
 }
 
 /** Which machine a node is on. */
@@ -67,6 +69,7 @@ export function createSandboxModels(connection: Connection): SandboxModels {
       volume: { type: String, required: true },
       hostId: { type: String, required: true },
       usedAt: { type: Date, required: true },
+      isGone: Boolean,
     },
     { versionKey: false },
   );

@@ -125,13 +125,11 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     return this.#sweeping;
   }
 
-  /** Removes the volume of a project that is gone for good, if it is on this machine. */
+  /** Ends the sandbox of a project that is gone for good, and removes its volume, or lets a node of its machine do so. */
   async forget(projectId: string): Promise<void> {
     await this.stop(projectId, 'deleted');
-    const row = await this.#volume(projectId);
-    if (row?.hostId !== this.#deps.hostId) return;
-    await this.#deps.driver.removeVolume(row.volume);
-    await this.#deps.models.volumes.deleteOne({ _id: row._id });
+    await this.#deps.models.volumes.updateOne({ _id: new Types.ObjectId(projectId) }, { $set: { isGone: true } });
+    await this.#removeVolumes();
   }
 
   /** Leaves all sandboxes of this node to whoever comes. */
@@ -249,8 +247,17 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     await running.lease.release();
   }
 
+  async #removeVolumes(): Promise<void> {
+    const { models, hostId, driver } = this.#deps;
+    for (const { _id, volume } of await models.volumes.find({ hostId, isGone: true }).toArray()) {
+      await driver.removeVolume(volume);
+      await models.volumes.deleteOne({ _id });
+    }
+  }
+
   async #sweep(): Promise<void> {
     const { machine, leases } = this.#deps;
+    await this.#removeVolumes();
     for (const { id, projectId, ownerId } of await machine.sweep()) {
       await this.#queue.run(projectId, async () => {
         if (this.#isClosed || this.#running.has(projectId)) return;
