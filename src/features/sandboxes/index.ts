@@ -81,7 +81,7 @@ export function createSandboxes<P extends Record<string, SandboxPart>>(
     const machine = new Machine({ ...deps, driver, models, nodeId: nodes.id, isGone });
     const sandboxes = new Sandboxes<P>({ ...deps, driver, machine, models, nodeId: nodes.id, isGone });
     const stops = [
-      calls.serve('sandbox.start', async (request) => void (await sandboxes.use(idOf(request)))),
+      calls.serve('sandbox.start', (request) => sandboxes.useHere(idOf(request))),
       calls.serve('sandbox.stop', async (request) => {
         const { projectId, reason } = request as { projectId: string; reason: 'stopped' | 'deleted' };
         await sandboxes.stopHere(projectId, reason);

@@ -145,10 +145,7 @@ export class Machine {
     this.#isClosed = true;
     clearTimeout(this.#fillAgain);
     await this.#filling;
-    for (const { sandbox, volume } of Object.values(this.#warm).flat()) {
-      await this.end(sandbox);
-      if (volume !== undefined) await this.#deps.driver.removeVolume(volume);
-    }
+    for (const ready of Object.values(this.#warm).flat()) await this.#endWarm(ready);
   }
 
   get #rows() {
@@ -189,10 +186,15 @@ export class Machine {
       await ready.sandbox.leave();
       return { sandbox: await this.#deps.driver.adopt(id, fence), volume: ready.volume };
     } catch (error) {
-      await this.end(ready.sandbox);
-      if (ready.volume !== undefined) await this.#deps.driver.removeVolume(ready.volume);
+      await this.#endWarm(ready);
       throw error;
     }
+  }
+
+  /** It is nobody's, and so is its volume. */
+  async #endWarm({ sandbox, volume }: WarmSandbox): Promise<void> {
+    await this.end(sandbox);
+    if (volume !== undefined) await this.#deps.driver.removeVolume(volume);
   }
 
   async #fill(): Promise<void> {
@@ -205,7 +207,7 @@ export class Machine {
         try {
           await this.#insert(id, kind, { volume });
           const spec = { id, kind, projectId: undefined, volume, fence: 0, limits: limits[kind] };
-          this.#warm[kind].push({ sandbox: await driver.start(spec), volume });
+          this.#keepWarm(kind, { sandbox: await driver.start(spec), volume });
         } catch (error) {
           await this.#rows.deleteOne({ _id: id });
           this.#held.delete(id);
@@ -213,6 +215,21 @@ export class Machine {
         }
       }
     }
+  }
+
+  #keepWarm(kind: SandboxKind, ready: WarmSandbox): void {
+    const all = this.#warm[kind];
+    all.push(ready);
+    void ready.sandbox.ended
+      .then(async () => {
+        const at = all.indexOf(ready);
+        // One that was taken is its taker's.
+        if (at === -1) return;
+        all.splice(at, 1);
+        await this.#endWarm(ready);
+        this.fill();
+      })
+      .catch((error: unknown) => this.#deps.log.warn('a sandbox that was ready could not be put away', { error }));
   }
 
   async #insert(

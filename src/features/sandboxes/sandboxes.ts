@@ -90,9 +90,18 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
 
   /** Where the project's sandbox runs, once it does; starts it where it does not. */
   async use(projectId: string): Promise<Place<P>> {
-    const place = (await this.find(projectId)) ?? (await this.#queue.run(projectId, () => this.#begin(projectId)));
+    const place = await this.#placeOrBegin(projectId);
     if (place.kind === 'here') await place.running.awake();
+    // It may be on its way up there, or paused.
+    else await this.#deps.calls.call(place.nodeId, 'sandbox.start', { projectId }, LIMITS.sandboxStartMs);
     return place;
+  }
+
+  /** As `use`, asked for by a node that has found out that it is to be here. */
+  async useHere(projectId: string): Promise<void> {
+    const place = await this.#placeOrBegin(projectId);
+    if (place.kind === 'there') throw new Fault('unavailable', 'The sandbox has moved', { retryAfterMs: 1_000 });
+    await place.running.awake();
   }
 
   /** Ends the project's sandbox, wherever it runs. */
@@ -147,6 +156,10 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     );
   }
 
+  async #placeOrBegin(projectId: string): Promise<Place<P>> {
+    return (await this.find(projectId)) ?? this.#queue.run(projectId, () => this.#begin(projectId));
+  }
+
   #place(projectId: string): Place<P> | undefined {
     const running = this.#running.get(projectId);
     return running && { kind: 'here', running };
@@ -161,10 +174,7 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     const row = await this.#volume(projectId);
     if (row && row.hostId !== hostId) {
       const nodeId = await this.#nodeOfHost(row.hostId);
-      if (nodeId !== undefined) {
-        await this.#deps.calls.call(nodeId, 'sandbox.start', { projectId }, LIMITS.sandboxStartMs);
-        return { kind: 'there', nodeId };
-      }
+      if (nodeId !== undefined) return { kind: 'there', nodeId };
     }
     const lease = await leases.tryAcquire(leaseOf(projectId));
     if (!lease) {
