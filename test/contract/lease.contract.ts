@@ -153,6 +153,17 @@ export function describeLeases(name: string, open: () => Promise<LeaseWorld>): v
       expect((await acquire(ann)).fence).toBe(lease.fence + 1);
     });
 
+    test('[CL-101] tells who has it, and nobody where it is free or its owner is gone', async () => {
+      expect(await bob.leases.ownerOf('x')).toBeUndefined();
+      const lease = await acquire(ann);
+      expect([await ann.leases.ownerOf('x'), await bob.leases.ownerOf('x')]).toEqual([ann.nodes.id, ann.nodes.id]);
+      await lease.release();
+      expect(await bob.leases.ownerOf('x')).toBeUndefined();
+      await acquire(ann);
+      await pass(DEAD_MS + BEAT_MS, bob);
+      expect(await bob.leases.ownerOf('x')).toBeUndefined();
+    });
+
     test('[CL-90] does not take the lease of a node that it has not met', async () => {
       const eve = await world.join();
       await acquire(eve);
