@@ -69,29 +69,38 @@ async function openOverSocket(
   onOutput: OnOutput,
 ): Promise<Shell> {
   const socket = await socketOf(computer);
+  // What follows the answer may be there before this goes on.
+  let early: { terminalId: string; data: Uint8Array }[] | undefined = [];
+  let terminalId: string | undefined;
+  const listener = (output: { terminalId: string; data: Uint8Array }): void => {
+    if (early) early.push(output);
+    else if (output.terminalId === terminalId) onOutput(output.data);
+  };
+  socket.on('terminal:output', listener);
   const opened = await call(socket, 'terminal:open', {
     projectId: computer.projectId,
     ...SIZE,
     ...(line === undefined ? {} : { command: line }),
   });
-  const { terminalId, chunks } = opened;
-  const listener = (output: { terminalId: string; data: Uint8Array }): void => {
-    if (output.terminalId === terminalId) onOutput(output.data);
-  };
-  socket.on('terminal:output', listener);
-  for (const { data } of chunks) onOutput(data);
+  terminalId = opened.terminalId;
+  for (const { data } of opened.chunks) onOutput(data);
+  const missed = early;
+  early = undefined;
+  missed.forEach(listener);
   return {
-    terminalId,
+    terminalId: opened.terminalId,
     type: (data) => void socket.emit('terminal:input', { terminalId, data }, () => {}),
     async close() {
       socket.off('terminal:output', listener);
-      await call(socket, 'terminal:close', { terminalId });
+      await call(socket, 'terminal:close', { terminalId: opened.terminalId });
     },
   };
 }
 
 function openPty([file = '', ...args]: readonly string[], onOutput: OnOutput): Shell {
-  const pty = spawn(file, args, { ...SIZE, name: TERM, encoding: null, cwd: '/', env: { ...process.env, TERM } });
+  // Somebody's own profile is not what is measured.
+  const env = { ...process.env, TERM, HOME: '/nonexistent' };
+  const pty = spawn(file, args, { ...SIZE, name: TERM, encoding: null, cwd: '/', env });
   // Without an encoding it gives bytes, which its type does not say.
   (pty.onData as unknown as (listener: OnOutput) => void)(onOutput);
   const { promise: ended, resolve } = withResolvers();
