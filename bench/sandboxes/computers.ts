@@ -63,7 +63,8 @@ export async function startAtelier({ people = 1, warm = 0 } = {}): Promise<Ateli
       const owner = await socketOf(personOf(0));
       const { project } = await call(owner, 'project:create', { name: 'Bench', template: 'empty' });
       for (const token of tokens.slice(1)) {
-        const userId = (JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { sub: string }).sub;
+        const userId = (JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { sub: string })
+          .sub;
         await call(owner, 'project:add-member', { projectId: project.id, userId, role: 'editor' });
       }
       return project.id;
