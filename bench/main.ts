@@ -8,6 +8,11 @@ import { betweenNodes } from './documents/two-nodes.ts';
 import { durable } from './durable.ts';
 import { idle } from './idle.ts';
 import { room, rooms } from './rooms.ts';
+import { echo } from './sandboxes/echo.ts';
+import { flood } from './sandboxes/flood.ts';
+import { memory } from './sandboxes/memory.ts';
+import { opening as openingTerminals, starts } from './sandboxes/open.ts';
+import { throughput } from './sandboxes/throughput.ts';
 import { smallRooms } from './small-rooms.ts';
 import { slowReader } from './slow-reader.ts';
 import { storm } from './storm.ts';
@@ -27,9 +32,15 @@ const BENCHES: Record<string, (rounds: number) => Promise<string>> = {
   'documents-open': opening,
   'documents-idle': idleDocuments,
   'documents-two-nodes': betweenNodes,
+  'sandboxes-echo': echo,
+  'sandboxes-throughput': throughput,
+  'sandboxes-open': openingTerminals,
+  'sandboxes-starts': starts,
+  'sandboxes-memory': memory,
+  'sandboxes-flood': flood,
 };
 /** Names of which each stands for all benches that begin with it. */
-const GROUPS = ['documents'];
+const GROUPS = ['documents', 'sandboxes'];
 
 const [first = '', second] = process.argv.slice(2);
 const isName = Object.hasOwn(BENCHES, first) || GROUPS.includes(first);

@@ -1,4 +1,5 @@
 /** The terminals of a sandbox that this node has. */
+import { setMaxListeners } from 'node:events';
 import type { Log } from '../../observability/log.ts';
 import { Fault, LIMITS, projectRoom, terminalRoom, type Rooms } from '../../protocol/index.ts';
 import type { AgentLink, LinkedTerminal } from '../../sandbox/agent-link.ts';
@@ -44,6 +45,8 @@ export class LocalOwner implements TerminalOwner {
   constructor(deps: LocalOwnerDeps) {
     this.#deps = deps;
     this.#link = deps.sandbox.link;
+    // Every reader waits for it: dozens are no leak.
+    setMaxListeners(0, this.#over.signal);
   }
 
   async open(request: OpenTerminal): Promise<TerminalInfo> {
