@@ -245,10 +245,15 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
 
   async #end(running: ProjectSandbox<P>, reason: StopReason): Promise<void> {
     const { projectId } = running;
+    const { driver, archives } = this.#deps;
+    const isKept = driver.volumes === 'memory' && (reason === 'stopped' || reason === 'idle');
+    // One that is paused answers nothing. Where that fails, so does what follows.
+    if (isKept) await running.awake().catch(() => {});
     this.#tell(projectId, 'stopping');
     try {
+      if (isKept) await running.settle();
       await running.closeParts('ended');
-      if (reason === 'stopped' || reason === 'idle') await this.#archive(running, false);
+      if (isKept) await archives.write(running, false);
       await this.#deps.machine.end(running.sandbox);
     } finally {
       this.#running.delete(projectId);
@@ -258,19 +263,15 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
   }
 
   async #leave(running: ProjectSandbox<P>): Promise<void> {
+    const { driver, archives } = this.#deps;
+    const isKept = driver.volumes === 'memory' && !driver.survives && !running.lease.lost.aborted;
+    if (isKept) await running.awake().catch(() => {});
+    if (isKept) await running.settle();
     await running.closeParts('left');
-    if (!this.#deps.driver.survives) await this.#archive(running, true);
+    if (isKept) await archives.write(running, true);
     await this.#deps.machine.leave(running.sandbox);
     this.#running.delete(running.projectId);
     await running.lease.release();
-  }
-
-  /** Before what is in memory goes. */
-  async #archive(running: ProjectSandbox<P>, isLast: boolean): Promise<void> {
-    if (this.#deps.driver.volumes !== 'memory') return;
-    // One that is paused answers nothing. Where that fails, so does what follows.
-    if (running.isPaused) await running.sandbox.resume().catch(() => {});
-    await this.#deps.archives.write(running, isLast);
   }
 
   async #removeVolumes(): Promise<void> {
