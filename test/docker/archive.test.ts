@@ -1,7 +1,7 @@
 /** What is in the volumes of sandboxes whose files are in memory outlives them, through whole servers. */
-import { mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Socket } from 'socket.io-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LIMITS } from '../../src/protocol/index.ts';
@@ -135,10 +135,14 @@ describe('archives', () => {
   test('[SB-7] one that cannot be written leaves the former', async () => {
     await exec(ada, projectId, 'echo former > ~/note');
     await call(ada, 'sandbox:restart', { projectId });
-    // Whoever runs as the sandbox's user can keep its tar from ending.
-    const trap = 'while :; do pkill -9 -x tar; done';
-    await exec(ada, projectId, `echo later > ~/note; nohup bash -c '${trap}' > /dev/null 2>&1 &`);
-    await call(ada, 'sandbox:restart', { projectId });
+    await exec(ada, projectId, 'echo later > ~/note');
+    const [archive = ''] = await archives();
+    const folder = dirname(archive);
+    await rename(folder, `${folder}.aside`);
+    await writeFile(folder, 'in the way');
+    await call(ada, 'sandbox:stop', { projectId });
+    await rm(folder);
+    await rename(`${folder}.aside`, folder);
     expect(await exec(ada, projectId, 'cat ~/note')).toBe('former\n');
     expect(await archives()).toHaveLength(1);
   });
