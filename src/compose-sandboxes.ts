@@ -149,6 +149,7 @@ export function composeSandboxes(deps: SandboxFeatureParts): SandboxFeatures {
     calls,
     rooms,
     projects,
+    blobs,
     ownerOf: (projectId) => projects.ownerOf(projectId),
     isTrusted: deps.isFirstAccount,
     async makeParts(running) {

@@ -38,6 +38,29 @@ test('shells reach neither the socket, nor the secret, nor the agent, and change
   expect(sandbox.link.isConnected).toBe(true);
 });
 
+test('programs in the home are nothing that root runs, however they are called, also not in the next sandbox', async () => {
+  await using stage = await createDockerStage();
+  const volume = 'c'.repeat(24);
+  const driver = await stage.driver();
+  const first = await driver.start(specOf({ volume }));
+  const names = ['sh', 'chmod', 'node', 'choom', 'setpriv'];
+  const trap =
+    '#!/bin/bash\n[ $UID = 0 ] && echo $0 >> /tmp/by-root\nPATH=/usr/local/bin:/usr/bin:/bin exec ${0##*/} "$@"\n';
+  await outputOf(
+    first,
+    `mkdir -p ~/.local/bin && cd ~/.local/bin && printf '${trap}' > sh && chmod 755 sh
+     for name in ${names.slice(1).join(' ')}; do cp sh $name; done`,
+  );
+  expect(await outputOf(first, 'cat /tmp/by-root 2>&1; command -v choom')).toBe(
+    'cat: /tmp/by-root: No such file or directory\n/home/dev/.local/bin/choom\n',
+  );
+  await first.remove();
+  const second = await driver.start(specOf({ volume }));
+  expect(await outputOf(second, 'cat /tmp/by-root 2>&1')).toBe('cat: /tmp/by-root: No such file or directory\n');
+  await second.remove();
+  await driver.removeVolume(volume);
+});
+
 const CONNECT = `
 import socket
 try:

@@ -52,9 +52,12 @@ export async function startSandboxWorld(options: ClusterOptions): Promise<Sandbo
 }
 
 /** A server in this process. */
-export async function startSandboxServer(env: Record<string, string> = {}): Promise<TestServer> {
+export async function startSandboxServer(
+  env: Record<string, string> = {},
+  deps: Parameters<typeof startServer>[1] = {},
+): Promise<TestServer> {
   const dir = await makeSandboxDir();
-  const server = await startServer({ ...dir.env, ...env });
+  const server = await startServer({ ...dir.env, ...env }, deps);
   const end = server[Symbol.asyncDispose].bind(server);
   return Object.assign(server, {
     async [Symbol.asyncDispose]() {

@@ -5,6 +5,7 @@ import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
 import { Fault, type Handlers, type Rooms } from '../../protocol/index.ts';
 import type { Sandbox, SandboxDriver, SandboxKind, SandboxLimits } from '../../sandbox/driver.ts';
+import type { Blobs } from '../../storage/blobs/index.ts';
 import type { May, ProjectPort } from '../projects/index.ts';
 import type { sandboxesContract, sandboxesEvents } from './contract.ts';
 import { createSandboxHandlers, type SandboxHandlerDeps } from './handlers.ts';
@@ -13,6 +14,7 @@ import { createSandboxModels } from './model.ts';
 import type { RunningSandbox, SandboxPart } from './project-sandbox.ts';
 import { Sandboxes, type Place } from './sandboxes.ts';
 import type { SandboxView } from './shapes.ts';
+import { VolumeArchives } from './volume-archive.ts';
 
 export type { RunningSandbox, SandboxPart } from './project-sandbox.ts';
 export type { Place } from './sandboxes.ts';
@@ -29,6 +31,8 @@ export interface SandboxesFeatureDeps<P extends Record<string, SandboxPart>> {
   calls: NodeCalls;
   rooms: Pick<Rooms<typeof sandboxesEvents>, 'emit'>;
   projects: Pick<ProjectPort, 'require'>;
+  /** For what would be lost with a volume in memory. */
+  blobs: Pick<Blobs, 'put' | 'get' | 'remove' | 'list'>;
   ownerOf: (projectId: string) => Promise<string>;
   /** Programs of a driver without isolation may do all that the server may: this says for whom. */
   isTrusted: (userId: string) => Promise<boolean>;
@@ -75,11 +79,13 @@ export function createSandboxes<P extends Record<string, SandboxPart>>(
   const { connection, driver, hostId, nodes, calls, projects, isTrusted, portsOf, audit } = deps;
   const models = createSandboxModels(connection);
   const isGone = (nodeId: string): Promise<boolean> => nodes.isGone(nodeId);
+  const mostBytes = deps.limits.project.volumeBytes;
+  const archives = new VolumeArchives({ models, blobs: deps.blobs, mostBytes, log: deps.log });
   const parts = 'off' in driver ? undefined : on(driver);
 
   function on(driver: SandboxDriver) {
     const machine = new Machine({ ...deps, driver, models, nodeId: nodes.id, isGone });
-    const sandboxes = new Sandboxes<P>({ ...deps, driver, machine, models, nodeId: nodes.id, isGone });
+    const sandboxes = new Sandboxes<P>({ ...deps, driver, machine, archives, models, nodeId: nodes.id, isGone });
     const stops = [
       calls.serve('sandbox.start', (request) => sandboxes.useHere(idOf(request))),
       calls.serve('sandbox.stop', async (request) => {
@@ -146,7 +152,10 @@ export function createSandboxes<P extends Record<string, SandboxPart>>(
       return (await requireOn().machine.take(wanted)).sandbox;
     },
     endRun: (sandbox) => requireOn().machine.end(sandbox),
-    forgetProject: async (projectId) => parts?.sandboxes.forget(projectId),
+    async forgetProject(projectId) {
+      await parts?.sandboxes.forget(projectId);
+      await archives.forget(projectId);
+    },
 
     async start() {
       if (!parts) return;

@@ -31,6 +31,16 @@ export interface VolumeRecord {
   usedAt: Date;
   /** Its project is gone: a node of its machine removes it. */
   isGone?: boolean;
+  archive?: ArchiveRecord;
+}
+
+/** What was in a volume and is no file of the project. */
+export interface ArchiveRecord {
+  /** Of its blob. */
+  key: string;
+  sizeBytes: number;
+  /** Of the lease under which it was made. */
+  fence: number;
 }
 
 /** Which machine a node is on. */
@@ -70,6 +80,7 @@ export function createSandboxModels(connection: Connection): SandboxModels {
       hostId: { type: String, required: true },
       usedAt: { type: Date, required: true },
       isGone: Boolean,
+      archive: { type: { key: String, sizeBytes: Number, fence: Number }, _id: false },
     },
     { versionKey: false },
   );

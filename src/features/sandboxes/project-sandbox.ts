@@ -7,6 +7,8 @@ import type { SandboxStatus } from './shapes.ts';
 export interface SandboxPart {
   /** Somebody uses it now. */
   isBusy?(): boolean;
+  /** Before what is in the sandbox goes: brings what programs have just written to where it stays, within a few seconds. */
+  settle?(): Promise<void>;
   /** Before the sandbox is ended, or left to the next node that holds it. It may be gone already. Never rejects. */
   close(how: 'ended' | 'left'): Promise<void>;
 }
@@ -111,6 +113,10 @@ export class ProjectSandbox<P extends Record<string, SandboxPart>> implements Ru
   /** Rejects where the driver cannot. */
   pause(): Promise<void> {
     return this.#changeTo(true);
+  }
+
+  async settle(): Promise<void> {
+    for (const part of Object.values(this.#parts ?? {})) await part.settle?.();
   }
 
   async closeParts(how: 'ended' | 'left'): Promise<void> {

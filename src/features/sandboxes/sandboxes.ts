@@ -14,6 +14,7 @@ import type { Machine } from './machine.ts';
 import type { SandboxModels } from './model.ts';
 import { ProjectSandbox, type RunningSandbox, type SandboxPart } from './project-sandbox.ts';
 import type { SandboxStatus, StopReason } from './shapes.ts';
+import type { VolumeArchives } from './volume-archive.ts';
 
 /** Where a project's sandbox is. */
 export type Place<P extends Record<string, SandboxPart>> =
@@ -23,6 +24,7 @@ export type Place<P extends Record<string, SandboxPart>> =
 export interface SandboxesDeps<P extends Record<string, SandboxPart>> {
   driver: SandboxDriver;
   machine: Machine;
+  archives: Pick<VolumeArchives, 'write' | 'read'>;
   models: SandboxModels;
   leases: Leases;
   calls: NodeCalls;
@@ -157,7 +159,9 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
   }
 
   async #placeOrBegin(projectId: string): Promise<Place<P>> {
-    return (await this.find(projectId)) ?? this.#queue.run(projectId, () => this.#begin(projectId));
+    // One on its way down, which may take a while, is no place to be.
+    const place = this.#changing.get(projectId) === 'stopping' ? undefined : await this.find(projectId);
+    return place ?? this.#queue.run(projectId, () => this.#begin(projectId));
   }
 
   #place(projectId: string): Place<P> | undefined {
@@ -170,7 +174,7 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     const here = this.#place(projectId);
     if (here) return here;
     if (this.#isClosed) throw new Fault('unavailable', 'This server stops', { retryAfterMs: 1_000 });
-    const { leases, ownerOf, hostId, models } = this.#deps;
+    const { driver, leases, ownerOf, hostId, models, archives } = this.#deps;
     const row = await this.#volume(projectId);
     if (row && row.hostId !== hostId) {
       const nodeId = await this.#nodeOfHost(row.hostId);
@@ -185,7 +189,7 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     this.#tell(projectId, 'starting');
     try {
       const ownerId = await ownerOf(projectId);
-      // Its files are the project's wherever it is; what else was in a volume that nobody can reach is gone.
+      // Its files are the project's wherever it is; of what else was in a volume that nobody can reach there is the archive.
       const kept = row?.hostId === hostId ? row.volume : undefined;
       const wanted = { kind: 'project' as const, projectId, ownerId, volume: kept, fence: lease.fence };
       const { sandbox, volume } = await this.#deps.machine.take(wanted);
@@ -196,6 +200,8 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
           { $set: { volume: volume ?? projectId, hostId, usedAt: new Date(this.#deps.now()) } },
           { upsert: true },
         );
+        const isEmpty = kept === undefined || driver.volumes === 'memory';
+        if (isEmpty && row?.archive) await archives.read(running, row.archive);
         await running.begin(this.#deps.makeParts);
       } catch (error) {
         await this.#end(running, 'failed');
@@ -239,9 +245,15 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
 
   async #end(running: ProjectSandbox<P>, reason: StopReason): Promise<void> {
     const { projectId } = running;
+    const { driver, archives } = this.#deps;
+    const isKept = driver.volumes === 'memory' && (reason === 'stopped' || reason === 'idle');
+    // One that is paused answers nothing. Where that fails, so does what follows.
+    if (isKept) await running.awake().catch(() => {});
     this.#tell(projectId, 'stopping');
     try {
+      if (isKept) await running.settle();
       await running.closeParts('ended');
+      if (isKept) await archives.write(running, false);
       await this.#deps.machine.end(running.sandbox);
     } finally {
       this.#running.delete(projectId);
@@ -251,7 +263,12 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
   }
 
   async #leave(running: ProjectSandbox<P>): Promise<void> {
+    const { driver, archives } = this.#deps;
+    const isKept = driver.volumes === 'memory' && !driver.survives && !running.lease.lost.aborted;
+    if (isKept) await running.awake().catch(() => {});
+    if (isKept) await running.settle();
     await running.closeParts('left');
+    if (isKept) await archives.write(running, true);
     await this.#deps.machine.leave(running.sandbox);
     this.#running.delete(running.projectId);
     await running.lease.release();

@@ -26,7 +26,7 @@ export const SandboxView = z
     survives: z.boolean().meta({ description: 'Whether its terminals outlive a restart of the server' }),
     files: z.enum(['quota', 'memory', 'unlimited']).meta({
       description:
-        'What holds /work: a volume of limited size, memory (what is no file of the project is gone when it stops), or a folder without a limit',
+        'What holds /work: a volume of limited size, memory (what is no file of the project is archived when it stops), or a folder without a limit',
     }),
     startedAt: Time.optional(),
     ports: z.array(Port).meta({ description: 'Ports that programs in it listen on' }),

@@ -11,9 +11,12 @@ export type ShellSandbox = Pick<Sandbox, 'workDir' | 'env' | 'owner' | 'asUser'>
 export function shellRequest(sandbox: ShellSandbox, request: OpenTerminal): OpenRequest {
   const { terminalId, size, command, cwd = '.', env, author } = request;
   const { name, email } = author;
+  // Not before the program is the user's: variables have the system's loader run what they name.
+  const variables = Object.entries(env ?? {}).map(([key, value]) => `${key}=${value}`);
+  const shell = command === undefined ? ['bash', '-l'] : ['bash', '-lc', command];
   return {
     id: terminalId,
-    argv: sandbox.asUser(command === undefined ? ['bash', '-l'] : ['bash', '-lc', command]),
+    argv: sandbox.asUser(['/usr/bin/env', ...variables, ...shell]),
     env: {
       ...sandbox.env,
       TERM: 'xterm-256color',
@@ -21,7 +24,6 @@ export function shellRequest(sandbox: ShellSandbox, request: OpenTerminal): Open
       GIT_AUTHOR_EMAIL: email,
       GIT_COMMITTER_NAME: name,
       GIT_COMMITTER_EMAIL: email,
-      ...env,
     },
     cwd: folderIn(sandbox.workDir, cwd),
     columns: size.cols,

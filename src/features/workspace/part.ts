@@ -47,6 +47,8 @@ const DISK_MS = 100;
 const TREE_MS = 200;
 /** How long who starts a sandbox waits for its files: longer than some hundred of them take. */
 const FIRST_MS = 5_000;
+/** How long one that ends waits for what programs have written last. */
+const LAST_MS = 5_000;
 /** Paths that are looked at one by one; with more, everything is. */
 const MOST_PATHS = 5_000;
 const RETRY_MS = { first: 1_000, most: 60_000 };
@@ -148,13 +150,16 @@ class WorkspacePart implements SandboxPart {
       bus.onReady(() => workspace.compare()),
       onNodeDeath(() => workspace.compare()),
     ];
-    const { signal } = this.#closing;
-    const late = pause(FIRST_MS, undefined, { signal, ref: false }).catch(() => {});
-    await Promise.race([workspace.idle(), late]);
+    await this.#idle(FIRST_MS);
   }
 
   isBusy(): boolean {
     return this.#workspace.isBusy || this.#paths.isWaiting || this.#tree.isWaiting;
+  }
+
+  async settle(): Promise<void> {
+    this.#workspace.rescan();
+    await this.#idle(LAST_MS);
   }
 
   async close(): Promise<void> {
@@ -170,6 +175,12 @@ class WorkspacePart implements SandboxPart {
     } catch (error) {
       this.#deps.log.warn('a workspace could not be closed', { projectId: this.#projectId, error });
     }
+  }
+
+  async #idle(mostMs: number): Promise<void> {
+    const { signal } = this.#closing;
+    const late = pause(mostMs, undefined, { signal, ref: false }).catch(() => {});
+    await Promise.race([this.#workspace.idle(), late]);
   }
 
   #diskChanged(paths: readonly string[]): void {

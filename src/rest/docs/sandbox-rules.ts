@@ -16,6 +16,8 @@ export const SANDBOX_RULES: readonly RuleGroup[] = [
       'SB-5': `So many may run at once for the projects of one user as the server is set to: one more is \`quota_exceeded\`. Members see how it is; who only reads is \`forbidden\` to use it, and so is everybody else in a public project. One that does not run within ${seconds(LIMITS.sandboxStartMs)} is \`unavailable\`.`,
       'SB-6':
         'Servers of one machine share it: what one started the others use, and when it dies one of them takes over what runs.',
+      'SB-7':
+        'Where `files` is `memory`, what is no file of the project (the home without caches; in /work what is left out, as `.git`; no `node_modules` with a lockfile beside it) is put into an archive when the sandbox is stopped or its server ends in order, and back when it starts. One that cannot be written leaves the former; one that cannot be read does not keep the sandbox from starting.',
     },
   },
   {

@@ -3,7 +3,7 @@
 /** The disk's own folder of what is on its way. */
 export const STAGING_FOLDER = '.atelier-sync';
 
-const FOLDERS = new Set([
+export const EXCLUDED_FOLDERS: ReadonlySet<string> = new Set([
   STAGING_FOLDER,
   'node_modules',
   '.git',
@@ -38,4 +38,4 @@ export const isExcluded = (path: string): boolean =>
   path
     .split('/')
     .slice(0, -1)
-    .some((part) => FOLDERS.has(part));
+    .some((part) => EXCLUDED_FOLDERS.has(part));

@@ -19,7 +19,13 @@ const SOCKET_DIR = '/run/atelier';
  * may, which has a limit of its own.
  */
 const CLOSE_TERMINALS = 'chmod 600 /dev/pts/ptmx';
-const AGENT = ['node', '/opt/atelier/agent/sandbox/agent/main.js'];
+const AGENT = ['/usr/local/bin/node', '/opt/atelier/agent/sandbox/agent/main.js'];
+
+/**
+ * For what runs before the sandbox's user does, who may put programs and modules into the home: the image's settings are
+ * for that user.
+ */
+const ROOT_ENVIRONMENT = ['PATH=/usr/local/bin:/usr/bin:/bin', 'HOME=/root'];
 
 /** Where the agent listens for package managers, as the image tells them. */
 const LISTENERS = 'npm:4873,pip:3141';
@@ -93,11 +99,14 @@ export const volumeDirectory = (sandboxDir: string, volume: string): string => j
 /** The name keeps two containers of one engine from having the same user. */
 export const containerName = (uid: number): string => `atelier-sandbox-${uid}`;
 
-/** The command line that runs a program as the sandbox's user, without any privilege. */
+/**
+ * The command line that runs a program as the sandbox's user, without any privilege. Until then it is root's, so that
+ * nothing of it is looked for where that user puts programs.
+ */
 export function asUser(uid: number, argv: readonly string[]): string[] {
-  const killedFirst = ['choom', '-n', String(SHELL_OOM_SCORE), '--'];
+  const killedFirst = ['/usr/bin/choom', '-n', String(SHELL_OOM_SCORE), '--'];
   const ids = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
-  return [...killedFirst, 'setpriv', ...ids, '--bounding-set=-all', '--no-new-privs', '--', ...argv];
+  return [...killedFirst, '/usr/bin/setpriv', ...ids, '--bounding-set=-all', '--no-new-privs', '--', ...argv];
 }
 
 /** The allow-list of system calls, as the engine takes it. */
@@ -129,11 +138,11 @@ export function containerOptions(
   return {
     name: containerName(uid),
     Image: image,
-    Cmd: ['sh', '-c', `${CLOSE_TERMINALS} && exec ${agent ? AGENT.join(' ') : 'sleep infinity'}`],
+    Cmd: ['/bin/sh', '-c', `${CLOSE_TERMINALS} && exec ${agent ? AGENT.join(' ') : 'sleep infinity'}`],
     User: '0:0',
     Hostname: 'sandbox',
     WorkingDir: '/',
-    Env: agent ? agentEnvironment(agent, `${SOCKET_DIR}/${SOCKET_NAME}`) : [],
+    Env: agent ? agentEnvironment(agent, `${SOCKET_DIR}/${SOCKET_NAME}`) : ROOT_ENVIRONMENT,
     Labels: {
       [LABELS.instance]: instanceId,
       [LABELS.sandbox]: id,
@@ -183,6 +192,7 @@ export const agentExec = (agent: AgentStart, role: Role): Docker.ExecCreateOptio
 });
 
 const agentEnvironment = ({ secret, fence }: AgentStart, socket: string): string[] => [
+  ...ROOT_ENVIRONMENT,
   `ATELIER_SOCKET=${socket}`,
   `ATELIER_SECRET=${secret}`,
   `ATELIER_FENCE=${fence}`,
