@@ -1,43 +1,20 @@
 /** Sandboxes of projects in containers, through whole server processes that stop, die and come back. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import Docker from 'dockerode';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test, vi } from 'vitest';
 import { call, heard } from '../support/calls.ts';
-import { startCluster, type ClusterOptions, type TestCluster } from '../support/cluster.ts';
+import type { ClusterOptions } from '../support/cluster.ts';
 import { hasRedis } from '../support/redis.ts';
+import { startDockerCluster } from './deployments.ts';
 
 const docker = new Docker();
 
 // Containers, databases and servers start and die here.
 vi.setConfig({ testTimeout: 120_000 });
 
-/** Everything that a deployment needs to end well with its containers. */
-async function stage(
-  options: ClusterOptions,
-): Promise<AsyncDisposable & { cluster: TestCluster; containers: () => Promise<string[]> }> {
-  const sandboxDir = await mkdtemp(join(tmpdir(), 'sandboxes-'));
-  const cluster = await startCluster({
-    ...options,
-    env: { SANDBOX: 'docker', SANDBOX_DIR: sandboxDir, SANDBOX_WARM: '0', SANDBOX_VOLUME_MIB: '64', ...options.env },
-  });
-  const containers = async (): Promise<string[]> =>
-    (await docker.listContainers({ all: true }))
-      .filter(({ Mounts }) => Mounts.some(({ Source }) => Source.startsWith(sandboxDir)))
-      .map(({ Id }) => Id);
-  return {
-    cluster,
-    containers,
-    async [Symbol.asyncDispose]() {
-      await cluster[Symbol.asyncDispose]();
-      for (const id of await containers()) await docker.getContainer(id).remove({ force: true });
-      // A volume is let go of a moment after its container.
-      await rm(sandboxDir, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
-    },
-  };
-}
+/** A deployment with volumes that are made in a moment. */
+const stage = (options: ClusterOptions) =>
+  startDockerCluster({ ...options, env: { SANDBOX_VOLUME_MIB: '64', ...options.env } });
 
 async function projectOf(socket: Socket): Promise<string> {
   return (await call(socket, 'project:create', { name: 'A project', template: 'empty' })).project.id;
