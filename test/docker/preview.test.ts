@@ -84,7 +84,9 @@ describe.runIf(hasChromium() && hasNpmRegistry())('the page of a project', () =>
     const editor = ends.use(
       await listen((_request, response) => {
         response.setHeader('content-type', 'text/html');
-        response.end(`<!doctype html><title>editor</title><iframe src="${frameUrl}" width="600" height="400"></iframe>`);
+        response.end(
+          `<!doctype html><title>editor</title><iframe src="${frameUrl}" width="600" height="400"></iframe>`,
+        );
       }),
     );
     editorUrl = editor.url;
@@ -108,56 +110,64 @@ describe.runIf(hasChromium() && hasNpmRegistry())('the page of a project', () =>
   const places: [string, () => Promise<People>][] = [['its own server', onOneServer]];
   if (hasRedis()) places.push(['a server that does not have its sandbox', onTwoServers]);
 
-  test.each(places)('[PV-7] installed and run in a terminal it opens at %s, hot reload and all', async (_place, open) => {
-    const { world, near, far, eve } = await open();
-    const { project } = await call(near, 'project:create', { name: 'A site', template: 'react' });
-    const projectId = project.id;
-    const opened = heard(far, 'sandbox:port-opened');
-    const shell = await openShell(near, projectId);
-    await shell.type('npm install; echo installed-$?\n');
-    await shell.sees('installed-0', PATIENCE_MS);
-    await shell.type('npm run dev\n');
-    await shell.sees(/Local:\s+http:\/\/localhost:5173/, PATIENCE_MS);
-    await expect.poll(() => opened, { timeout: 20_000 }).toEqual([{ projectId, port: 5173 }]);
+  test.each(places)(
+    '[PV-7] installed and run in a terminal it opens at %s, hot reload and all',
+    async (_place, open) => {
+      const { world, near, far, eve } = await open();
+      const { project } = await call(near, 'project:create', { name: 'A site', template: 'react' });
+      const projectId = project.id;
+      const opened = heard(far, 'sandbox:port-opened');
+      const shell = await openShell(near, projectId);
+      await shell.type('npm install; echo installed-$?\n');
+      await shell.sees('installed-0', PATIENCE_MS);
+      await shell.type('npm run dev\n');
+      await shell.sees(/Local:\s+http:\/\/localhost:5173/, PATIENCE_MS);
+      await expect.poll(() => opened, { timeout: 20_000 }).toEqual([{ projectId, port: 5173 }]);
 
-    const address = async (): Promise<string> =>
-      (await call(far, 'sandbox:preview-url', { projectId, port: 5173 })).url;
-    const { frame } = await openInFrame(await address());
-    const button = frame.locator('button');
-    await button.click({ timeout: PATIENCE_MS });
-    expect(await button.textContent()).toBe('Clicked 1 times');
+      const address = async (): Promise<string> =>
+        (await call(far, 'sandbox:preview-url', { projectId, port: 5173 })).url;
+      const { frame } = await openInFrame(await address());
+      const button = frame.locator('button');
+      await button.click({ timeout: PATIENCE_MS });
+      expect(await button.textContent()).toBe('Clicked 1 times');
 
-    const url = await address();
-    const tab = await (await profile()).newPage();
-    await tab.goto(url);
-    expect(await tab.locator('h1').textContent({ timeout: PATIENCE_MS })).toBe('React app');
+      const url = await address();
+      const tab = await (await profile()).newPage();
+      await tab.goto(url);
+      expect(await tab.locator('h1').textContent({ timeout: PATIENCE_MS })).toBe('React app');
 
-    // Changed while it stands there: what has been clicked stays.
-    const fileId = await fileAt(near, projectId, 'src/App.jsx');
-    await call(far, 'file:edit', { fileId, edits: [{ find: 'React app', replace: 'Seen at once' }] });
-    for (const page of [frame, tab]) {
-      await expect.poll(() => page.textContent('h1'), { timeout: 30_000 }).toBe('Seen at once');
-    }
-    expect(await button.textContent()).toBe('Clicked 1 times');
+      // Changed while it stands there: what has been clicked stays.
+      const fileId = await fileAt(near, projectId, 'src/App.jsx');
+      await call(far, 'file:edit', { fileId, edits: [{ find: 'React app', replace: 'Seen at once' }] });
+      for (const page of [frame, tab]) {
+        await expect.poll(() => page.textContent('h1'), { timeout: 30_000 }).toBe('Seen at once');
+      }
+      expect(await button.textContent()).toBe('Clicked 1 times');
 
-    await expect(call(eve, 'sandbox:preview-url', { projectId, port: 5173 })).rejects.toMatchObject({
-      code: 'not_found',
-    });
-    const origin = new URL(url).origin;
-    const strangers = await (await profile()).newPage();
-    for (const closed of [url, origin, `${origin}/src/App.jsx`]) {
-      expect((await strangers.goto(closed))?.status()).toBe(404);
-      expect(await statusOf(closed)).toBe(404);
-    }
+      await expect(call(eve, 'sandbox:preview-url', { projectId, port: 5173 })).rejects.toMatchObject({
+        code: 'not_found',
+      });
+      const origin = new URL(url).origin;
+      const strangers = await (await profile()).newPage();
+      for (const closed of [url, origin, `${origin}/src/App.jsx`]) {
+        expect((await strangers.goto(closed))?.status()).toBe(404);
+        expect(await statusOf(closed)).toBe(404);
+      }
 
-    const other = await openShell(far, projectId);
-    await other.type('curl -sS -m 9 -o /dev/null http://localhost:5173/src/App.jsx; echo own-$?\n');
-    await other.sees('own-0');
-    const server = new URL(world.url).port;
-    const elsewhere = ['https://example.com', 'http://1.1.1.1', 'http://169.254.169.254', `http://127.0.0.1:${server}`];
-    for (const [n, target] of elsewhere.entries()) {
-      await other.type(`curl -sS -m 9 ${target}; echo status-${n}-$?\n`);
-      await other.sees(new RegExp(`status-${n}-[67]\\r`));
-    }
-  });
+      const other = await openShell(far, projectId);
+      await other.type('curl -sS -m 9 -o /dev/null http://localhost:5173/src/App.jsx; echo own-$?\n');
+      await other.sees('own-0');
+      const server = new URL(world.url).port;
+      const elsewhere = [
+        'https://example.com',
+        'http://1.1.1.1',
+        'http://169.254.169.254',
+        `http://127.0.0.1:${server}`,
+      ];
+      for (const [n, target] of elsewhere.entries()) {
+        await other.type(`curl -sS -m 9 ${target}; echo status-${n}-$?\n`);
+        await other.sees(new RegExp(`status-${n}-[67]\\r`));
+      }
+    },
+  );
 });

@@ -52,8 +52,7 @@ export const npmEnvironment: NodeJS.ProcessEnv = Object.fromEntries(
 
 /** Whether the npm registry that this machine is configured for can be reached. Throws in CI where not. */
 export function hasNpmRegistry(): boolean {
-  const isThere =
-    spawnSync('npm', ['view', 'vite', 'version'], { env: npmEnvironment, timeout: 60_000 }).status === 0;
+  const isThere = spawnSync('npm', ['view', 'vite', 'version'], { env: npmEnvironment, timeout: 60_000 }).status === 0;
   if (!isThere && process.env['CI']) throw new Error('CI must have an npm registry');
   if (!isThere) console.warn('Left out, because this machine reaches no npm registry:');
   return isThere;
