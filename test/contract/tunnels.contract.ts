@@ -84,9 +84,9 @@ export function describeTunnels(name: string, open: () => Promise<StreamsWorld>)
     };
     const hashOf = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex');
     /** A reset or an end: the program has nobody any more. */
-    const left = (socket: Socket): Promise<void> =>
+    const left = (socket: Socket): Promise<true> =>
       new Promise((resolve) => {
-        for (const event of ['end', 'error', 'close']) socket.once(event, () => resolve());
+        for (const event of ['end', 'error', 'close']) socket.once(event, () => resolve(true));
         socket.resume();
       });
     const failureOf = (opening: Promise<unknown>): Promise<unknown> => opening.catch((error: unknown) => error);
@@ -216,7 +216,7 @@ export function describeTunnels(name: string, open: () => Promise<StreamsWorld>)
       const socket = sockets[0] as Socket;
       await prepare(tunnel, socket);
       tunnel.destroy();
-      await left(socket);
+      expect(await left(socket)).toBe(true);
       await eventually(() => tunnel.closed).toBe(true);
     });
 
@@ -274,7 +274,7 @@ export function describeTunnels(name: string, open: () => Promise<StreamsWorld>)
       await prepare(tunnel, sockets[0] as Socket);
       const over = left(sockets[0] as Socket);
       await pass(2 * SILENT_MS, world.there);
-      await over;
+      expect(await over).toBe(true);
     });
 
     test.each(['here', 'there'] as const)(
@@ -287,7 +287,8 @@ export function describeTunnels(name: string, open: () => Promise<StreamsWorld>)
         const over = left(sockets[0] as Socket);
         const failed = new Promise((resolve) => tunnel.once('close', resolve));
         await world[which].streams.close();
-        await Promise.all([over, failed]);
+        expect(await over).toBe(true);
+        await failed;
       },
     );
   });

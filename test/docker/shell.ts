@@ -25,6 +25,6 @@ export async function openShell(socket: Socket, projectId: string): Promise<Shel
     text,
     type: (data) => call(socket, 'terminal:input', { terminalId, data }),
     sees: (what, timeout = 20_000) =>
-      expect.poll(text, { timeout })[typeof what === 'string' ? 'toContain' : 'toMatch'](what as string),
+      expect.poll(text, { timeout })[typeof what === 'string' ? 'toContain' : 'toMatch'](what),
   };
 }
