@@ -3,18 +3,23 @@
  * between them ever keeps more than the other one has asked for.
  */
 import { randomBytes } from 'node:crypto';
-import { Duplex, PassThrough } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Fault } from '../protocol/index.ts';
-import type { ByteSink, PulledStreams } from './pulled-stream.ts';
+import type { PulledStreams } from './pulled-stream.ts';
+import { TunnelStream } from './tunnel-stream.ts';
 
-/** What is at the other end of a tunnel; a Fault reaches who opens it. */
+/** What is at the other end of a tunnel; a Fault reaches who opens it. The signal is for the connecting only. */
 export type TunnelEnd = (request: unknown, signal: AbortSignal) => Promise<Duplex>;
 
 export interface Tunnels {
   /** Answers the tunnels of a name on this node. Returns how to stop; those under way go on. */
   serve(name: string, connect: TunnelEnd): () => void;
-  /** Resolves once the other node has its end. Rejects with its Fault, or `unavailable` when it is gone. */
+  /**
+   * Resolves once the other node has its end. Rejects with its Fault, with `unavailable` when it is gone, and as the
+   * signal says, which is not heard of later. Either half may end by itself; destroying it destroys the other end. It
+   * is destroyed with a Fault when the other end breaks off or its node is gone.
+   */
   open(nodeId: string, name: string, request: unknown, signal?: AbortSignal): Promise<Duplex>;
   close(): void;
 }
@@ -30,15 +35,15 @@ const READY = Uint8Array.of(1);
 const INPUT = 'tunnel-input';
 
 export function createTunnels({ streams, nodeId: here }: { streams: PulledStreams; nodeId: string }): Tunnels {
-  /** What goes to the other ends of tunnels that were opened here. */
-  const inputs = new Map<string, AsyncIterable<Uint8Array>>();
+  /** Opened here, whose other ends have not asked for their input yet. */
+  const waiting = new Map<string, TunnelStream>();
 
-  const stopInputs = streams.serve(INPUT, async (request, sink) => {
+  const stopInputs = streams.serve(INPUT, async (request, sink, signal) => {
     const { id } = request as { id: string };
-    const input = inputs.get(id);
-    if (!input) throw new Fault('unavailable', 'The tunnel is gone');
-    inputs.delete(id);
-    await pour(input, sink);
+    const tunnel = waiting.get(id);
+    if (!tunnel) throw new Fault('unavailable', 'The tunnel is gone');
+    waiting.delete(id);
+    await tunnel.pour(sink, signal);
   });
 
   return {
@@ -46,60 +51,48 @@ export function createTunnels({ streams, nodeId: here }: { streams: PulledStream
       streams.serve(`tunnel:${name}`, async (asked, sink, signal) => {
         const { id, from, request } = asked as Asked;
         const end = await connect(request, signal);
-        const onAbort = (): void => void end.destroy();
-        signal.addEventListener('abort', onAbort, { once: true });
+        const gone = new AbortController();
+        const leave = (): void => void end.destroy();
+        // What goes wrong is seen where it is read and written.
+        end.on('error', () => {});
+        end.once('close', () => gone.abort(new Fault('unavailable', 'The other end is gone')));
+        signal.addEventListener('abort', leave, { once: true });
         try {
           await sink.write(READY);
-          const input = streams.open(INPUT, { id }, { nodeId: from, signal });
-          // Whatever ends the other direction ends the tunnel by its stream.
-          const incoming = pipeline(input, end).catch(() => void end.destroy());
-          await pour(end, sink);
-          await incoming;
+          // On its own: it may go on when there is nothing more to say, and its end says that who opened it has left.
+          void pipeline(streams.open(INPUT, { id }, { nodeId: from, signal: gone.signal }), end).catch(leave);
+          for await (const chunk of end.iterator({ destroyOnReturn: false })) await sink.write(chunk as Uint8Array);
+        } catch (error) {
+          leave();
+          throw error instanceof Fault ? error : new Fault('upstream', 'The connection broke off');
         } finally {
-          signal.removeEventListener('abort', onAbort);
-          end.destroy();
+          signal.removeEventListener('abort', leave);
         }
       }),
 
     async open(nodeId, name, request, signal) {
+      signal?.throwIfAborted();
       const id = randomBytes(12).toString('hex');
-      const outgoing = new PassThrough();
-      inputs.set(id, outgoing);
       const asked: Asked = { id, from: here, request };
-      const gone = new AbortController();
-      const either = signal ? AbortSignal.any([signal, gone.signal]) : gone.signal;
-      const output = streams.open(`tunnel:${name}`, asked, { nodeId, signal: either })[Symbol.asyncIterator]();
+      const opening = new AbortController();
+      const output = streams.open(`tunnel:${name}`, asked, { nodeId, signal: opening.signal })[Symbol.asyncIterator]();
+      const tunnel = new TunnelStream(output);
+      waiting.set(id, tunnel);
+      tunnel.once('close', () => waiting.delete(id));
+      const giveUp = (): void => opening.abort(signal?.reason);
+      signal?.addEventListener('abort', giveUp, { once: true });
       try {
-        const first = await output.next();
-        if (first.done || first.value.length < 1) throw new Fault('unavailable', 'The other end is gone');
-        const rest = first.value.subarray(1);
-        const tunnel = Duplex.from({ writable: outgoing, readable: readRest(rest, output) });
-        tunnel.once('close', () => {
-          inputs.delete(id);
-          outgoing.destroy();
-          gone.abort(new Fault('unavailable', 'The tunnel was closed'));
-        });
+        // One write comes as one chunk or more, never together with another.
+        if ((await output.next()).done) throw new Fault('unavailable', 'The other end is gone');
         return tunnel;
       } catch (error) {
-        inputs.delete(id);
-        gone.abort(error);
+        tunnel.destroy();
         throw error;
+      } finally {
+        signal?.removeEventListener('abort', giveUp);
       }
     },
 
     close: () => stopInputs(),
   };
-}
-
-async function* readRest(first: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  try {
-    if (first.length > 0) yield first;
-    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
-  } finally {
-    await rest.return?.();
-  }
-}
-
-async function pour(from: AsyncIterable<Uint8Array>, sink: ByteSink): Promise<void> {
-  for await (const chunk of from) await sink.write(chunk);
 }

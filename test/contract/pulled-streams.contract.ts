@@ -1,33 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ALIVE_MS, SILENT_MS, type ByteSink, type PulledStreams } from '../../src/cluster/pulled-stream.ts';
+import { ALIVE_MS, SILENT_MS, type ByteSink } from '../../src/cluster/pulled-stream.ts';
 import { Fault, LIMITS } from '../../src/protocol/index.ts';
-import type { FakeClock } from './fake-clock.ts';
-
-/** One node. */
-export interface StreamNode {
-  nodeId: string;
-  streams: PulledStreams;
-  clock: FakeClock;
-}
-
-export interface PulledStreamsWorld {
-  here: StreamNode;
-  there: StreamNode;
-  /** Messages of the log's errors, of both nodes. */
-  errors: string[];
-  /** Resolves when what either node has published so far has reached the other, and each knows what the other serves. */
-  arrived(): Promise<void>;
-  close(): Promise<void>;
-}
+import type { StreamNode, StreamsWorld } from './streams-world.ts';
 
 /** Waits as long as a busy machine may need. */
 const eventually = <T>(read: () => T) => expect.poll(read, { timeout: 10_000, interval: 10 });
 
 /** What pulled streams promise over every form of the bus. */
-export function describePulledStreams(name: string, open: () => Promise<PulledStreamsWorld>): void {
+export function describePulledStreams(name: string, open: () => Promise<StreamsWorld>): void {
   describe(`pulled streams (${name})`, () => {
-    let world: PulledStreamsWorld;
+    let world: StreamsWorld;
     let here: StreamNode;
     let there: StreamNode;
     beforeEach(async () => {

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LIMITS } from '../../src/protocol/index.ts';
 import { call, heard } from '../support/calls.ts';
 import type { TestServer } from '../support/server.ts';
-import { startSandboxServer, startSandboxWorld } from './sandbox-world.ts';
+import { startDockerServer, startDockerCluster } from './deployments.ts';
 
 // Containers and servers start and end here.
 vi.setConfig({ testTimeout: 120_000 });
@@ -61,7 +61,7 @@ said last
 `;
 
 test('[SB-7] what is no file of the project survives a stop, a restart and the end of the server', async () => {
-  await using world = await startSandboxWorld({ nodes: 1, redis: false, env: EXEC });
+  await using world = await startDockerCluster({ nodes: 1, redis: false, env: EXEC });
   const [node] = world.cluster.nodes;
   const people = world.cluster.world();
   const person = await people.person('Ada');
@@ -82,7 +82,7 @@ test('[SB-7] what is no file of the project survives a stop, a restart and the e
 });
 
 test('[SB-7] also of one that is stopped because nobody uses it', async () => {
-  await using server = await startSandboxServer({ ...EXEC, SANDBOX_IDLE_MINUTES: '0.03' });
+  await using server = await startDockerServer({ ...EXEC, SANDBOX_IDLE_MINUTES: '0.03' });
   const ada = await server.socket(await server.person('Ada'));
   const projectId = await projectOf(ada);
   const changes = heard(ada, 'sandbox:changed');
@@ -102,7 +102,7 @@ describe('archives', () => {
   beforeEach(async () => {
     nowMs = Date.now();
     dataDir = await mkdtemp(join(tmpdir(), 'archives-'));
-    server = await startSandboxServer({ ...EXEC, DATA_DIR: dataDir }, { now: () => nowMs });
+    server = await startDockerServer({ ...EXEC, DATA_DIR: dataDir }, { now: () => nowMs });
     ada = await server.socket(await server.person('Ada'));
     projectId = await projectOf(ada);
   });

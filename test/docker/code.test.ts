@@ -4,23 +4,18 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { AtelierContract } from '../../src/features/registry.ts';
 import { LIMITS, type Input } from '../../src/protocol/index.ts';
 import { call } from '../support/calls.ts';
-import type { TestServer } from '../support/server.ts';
-import { startSandboxServer } from './sandbox-world.ts';
+import { startDockerServer, type DockerServer } from './deployments.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
-let server: TestServer;
+let server: DockerServer;
 let a: Socket;
 
 beforeAll(async () => {
-  server = await startSandboxServer({ SANDBOX_PER_USER: '10' });
+  server = await startDockerServer();
   a = await server.socket(await server.person('Ada'));
 });
-afterAll(async () => {
-  const { errors } = server;
-  await server[Symbol.asyncDispose]();
-  if (errors.length > 0) throw new AggregateError(errors, `The server had ${errors.length} errors`);
-});
+afterAll(() => server?.[Symbol.asyncDispose]());
 
 const run = (input: Omit<Input<AtelierContract['code:run']>, 'wait'>) => call(a, 'code:run', { ...input, wait: true });
 

@@ -1,12 +1,20 @@
 /** Sandboxes of projects in containers, through whole server processes that stop, die and come back. */
+import Docker from 'dockerode';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test, vi } from 'vitest';
 import { call, heard } from '../support/calls.ts';
+import type { ClusterOptions } from '../support/cluster.ts';
 import { hasRedis } from '../support/redis.ts';
-import { docker, startSandboxWorld } from './sandbox-world.ts';
+import { startDockerCluster } from './deployments.ts';
+
+const docker = new Docker();
 
 // Containers, databases and servers start and die here.
 vi.setConfig({ testTimeout: 120_000 });
+
+/** A deployment with volumes that are made in a moment. */
+const stage = (options: ClusterOptions) =>
+  startDockerCluster({ ...options, env: { SANDBOX_VOLUME_MIB: '64', ...options.env } });
 
 async function projectOf(socket: Socket): Promise<string> {
   return (await call(socket, 'project:create', { name: 'A project', template: 'empty' })).project.id;
@@ -28,7 +36,7 @@ const statusOf = async (socket: Socket, projectId: string): Promise<string> =>
   (await call(socket, 'sandbox:status', { projectId })).sandbox.status;
 
 test('[SB-1] a sandbox starts with its first use, stops when told, and keeps its files', async () => {
-  await using world = await startSandboxWorld({ nodes: 1, redis: false });
+  await using world = await stage({ nodes: 1, redis: false });
   const people = world.cluster.world();
   const ada = await people.socket(await people.person('Ada'));
   const projectId = await projectOf(ada);
@@ -59,7 +67,7 @@ test('[SB-1] a sandbox starts with its first use, stops when told, and keeps its
 test.each(['kill', 'end'] as const)(
   '[SB-2] a server that comes back after its %s has its sandboxes again',
   async (how) => {
-    await using world = await startSandboxWorld({ nodes: 1, redis: false, env: { SANDBOX_WARM: '1' } });
+    await using world = await stage({ nodes: 1, redis: false, env: { SANDBOX_WARM: '1' } });
     const [node] = world.cluster.nodes;
     const people = world.cluster.world();
     const person = await people.person('Ada');
@@ -78,7 +86,7 @@ test.each(['kill', 'end'] as const)(
 );
 
 test('[SB-3] one that nobody uses is paused, goes on when it is used, and is stopped in the end', async () => {
-  await using world = await startSandboxWorld({ nodes: 1, redis: false, env: { SANDBOX_IDLE_MINUTES: '0.03' } });
+  await using world = await stage({ nodes: 1, redis: false, env: { SANDBOX_IDLE_MINUTES: '0.03' } });
   const people = world.cluster.world();
   const ada = await people.socket(await people.person('Ada'));
   const projectId = await projectOf(ada);
@@ -92,7 +100,7 @@ test('[SB-3] one that nobody uses is paused, goes on when it is used, and is sto
 });
 
 test('[SB-4] one that ends by itself is told of', async () => {
-  await using world = await startSandboxWorld({ nodes: 1, redis: false });
+  await using world = await stage({ nodes: 1, redis: false });
   const people = world.cluster.world();
   const ada = await people.socket(await people.person('Ada'));
   const projectId = await projectOf(ada);
@@ -105,7 +113,7 @@ test('[SB-4] one that ends by itself is told of', async () => {
 });
 
 test('[SB-5] no more run at once than may, and members only may use one', async () => {
-  await using world = await startSandboxWorld({ nodes: 1, redis: false, env: { SANDBOX_PER_USER: '1' } });
+  await using world = await stage({ nodes: 1, redis: false, env: { SANDBOX_PER_USER: '1' } });
   const people = world.cluster.world();
   const [ben, eve] = [await people.person('Ben'), await people.person('Eve')];
   const ada = await people.socket(await people.person('Ada'));
@@ -128,7 +136,7 @@ test('[SB-5] no more run at once than may, and members only may use one', async 
 
 describe.runIf(hasRedis())('two servers of one machine', () => {
   test('[SB-6] both use the one sandbox of a project, and one takes over what the other leaves when it dies', async () => {
-    await using world = await startSandboxWorld({ nodes: 2 });
+    await using world = await stage({ nodes: 2 });
     const [here, there] = [world.cluster.world(0), world.cluster.world(1)];
     const person = await here.person('Ada');
     const [near, far] = [await here.socket(person), await there.socket(person)];

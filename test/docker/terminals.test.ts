@@ -3,7 +3,7 @@ import type { Socket } from 'socket.io-client';
 import { describe, expect, test, vi } from 'vitest';
 import { call } from '../support/calls.ts';
 import { hasRedis } from '../support/redis.ts';
-import { startSandboxWorld } from './sandbox-world.ts';
+import { startDockerCluster } from './deployments.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -44,7 +44,7 @@ const wanted = [...Array(LINES).keys()].map((n) => String(n + 1));
 const linesOf = (text: string): string[] => [...text.matchAll(/line (\d+)\r/g)].map(([, n = '']) => n);
 
 test('[TM-2] [SB-2] a server killed while a shell counts: no line is missing or doubled', async () => {
-  await using world = await startSandboxWorld({ nodes: 1, redis: false });
+  await using world = await startDockerCluster({ nodes: 1, redis: false });
   const [node] = world.cluster.nodes;
   const people = world.cluster.world();
   const person = await people.person('Ada');
@@ -80,7 +80,7 @@ test('[TM-2] [SB-2] a server killed while a shell counts: no line is missing or 
 
 describe.runIf(hasRedis())('two nodes', () => {
   test('[TM-17] two people on two nodes see identical bytes, also one who was away for a while', async () => {
-    await using world = await startSandboxWorld({ nodes: 2 });
+    await using world = await startDockerCluster({ nodes: 2 });
     const [here, there] = [world.cluster.world(0), world.cluster.world(1)];
     const [ada, ben] = [await here.person('Ada'), await there.person('Ben')];
     const [a, b] = [await here.socket(ada), await there.socket(ben)];

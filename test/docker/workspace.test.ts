@@ -1,52 +1,30 @@
 /** People in editors and programs in a terminal at the same files, through a whole server and a real container. */
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { call, heard } from '../support/calls.ts';
-import type { TestServer } from '../support/server.ts';
-import { startSandboxServer } from './sandbox-world.ts';
+import { call } from '../support/calls.ts';
+import { startDockerServer, type DockerServer } from './deployments.ts';
+import { openShell } from './shell.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
-let server: TestServer;
+let server: DockerServer;
 let a: Socket;
 
 beforeAll(async () => {
-  server = await startSandboxServer({ SANDBOX_PER_USER: '10' });
+  server = await startDockerServer({ SANDBOX_VOLUME_MIB: '256' });
   a = await server.socket(await server.person('Ada'));
 });
-afterAll(async () => {
-  const { errors } = server;
-  await server[Symbol.asyncDispose]();
-  if (errors.length > 0) throw new AggregateError(errors, `The server had ${errors.length} errors`);
-});
+afterAll(() => server?.[Symbol.asyncDispose]());
 
 const projectOf = async (): Promise<string> =>
   (await call(a, 'project:create', { name: 'A project', template: 'empty' })).project.id;
-
-/** A terminal, and the text that it has shown so far. */
-async function terminal(projectId: string) {
-  const output = heard(a, 'terminal:output');
-  const env = { NO_COLOR: '1' };
-  const { terminalId, chunks } = await call(a, 'terminal:open', { projectId, cols: 120, rows: 30, env });
-  const text = (): string =>
-    Buffer.concat([
-      ...chunks.map(({ data }) => data),
-      ...output.filter((piece) => piece.terminalId === terminalId).map(({ data }) => data),
-    ]).toString();
-  return {
-    terminalId,
-    text,
-    type: (data: string) => call(a, 'terminal:input', { terminalId, data }),
-    sees: (what: RegExp, timeout = 20_000) => expect.poll(text, { timeout }).toMatch(what),
-  };
-}
 
 const pathsOf = async (projectId: string): Promise<string[]> =>
   (await call(a, 'file:tree', { projectId })).files.map(({ path }) => path).toSorted();
 
 test('[WS-1] what a program writes is in the editors, and an edit in an editor is seen by the next program', async () => {
   const projectId = await projectOf();
-  const shell = await terminal(projectId);
+  const shell = await openShell(a, projectId);
   await shell.type('npm init -y > /dev/null && echo one > a.txt; echo done-$?\n');
   await shell.sees(/done-0\r/);
   await expect.poll(() => pathsOf(projectId), { timeout: 10_000 }).toEqual(['a.txt', 'package.json']);
@@ -60,7 +38,7 @@ test('[WS-1] what a program writes is in the editors, and an edit in an editor i
 
 test('[WS-2] packages come although there is no network, and nothing else does', async () => {
   const projectId = await projectOf();
-  const shell = await terminal(projectId);
+  const shell = await openShell(a, projectId);
   await shell.type(
     'npm init -y > /dev/null; npm install is-odd@3 2>&1 | tail -3; node -p "require(\'is-odd\')(3)"; echo ended-$?\n',
   );
@@ -74,7 +52,7 @@ test('[WS-2] packages come although there is no network, and nothing else does',
 test('[WS-3] people and programs at one file at the same time lose nothing', async () => {
   const projectId = await projectOf();
   const { file } = await call(a, 'file:create', { projectId, path: 'shared.txt', content: 'top\n\nbottom\n' });
-  const shell = await terminal(projectId);
+  const shell = await openShell(a, projectId);
   await shell.type('until test -f shared.txt; do sleep 0.05; done; echo there-$?\n');
   await shell.sees(/there-0\r/);
   await shell.type('for n in $(seq 20); do echo "program $n" >> shared.txt; sleep 0.05; done; echo wrote-$?\n');

@@ -1,5 +1,5 @@
 /** The starter files, installed, built and served as their owners do it, from the npm registry. */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { request, type IncomingMessage } from 'node:http';
@@ -9,27 +9,14 @@ import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { templateFiles } from '../../src/features/templates/index.ts';
 import { freePort } from '../support/free-port.ts';
+import { hasNpmRegistry, npmEnvironment } from '../support/parts.ts';
 
 /** Installing takes as long as the registry and the disk do. */
 const TIMEOUT = 600_000;
 /** No name of this machine: that of a preview. */
 const HOST = 'p-1234.preview.example.com';
 
-/** Nothing of the tests' own environment, in which packages would build themselves for tests. */
-const env = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) =>
-    /^(PATH|HOME|TMPDIR|LANG|NODE_EXTRA_CA_CERTS|npm_config_(registry|cache|userconfig)|(\w+_)?proxy)$/i.test(name),
-  ),
-);
-
-function hasRegistry(): boolean {
-  const isThere = spawnSync('npm', ['view', 'vite', 'version'], { env, timeout: 60_000 }).status === 0;
-  if (!isThere && process.env['CI']) throw new Error('CI must have an npm registry');
-  if (!isThere) console.warn('Left out, because this machine reaches no npm registry:');
-  return isThere;
-}
-
-describe.runIf(hasRegistry())('a project from a template', { timeout: TIMEOUT }, () => {
+describe.runIf(hasNpmRegistry())('a project from a template', { timeout: TIMEOUT }, () => {
   const directories: string[] = [];
   let server: ChildProcess | undefined;
   const stop = async (): Promise<void> => {
@@ -62,7 +49,7 @@ describe.runIf(hasRegistry())('a project from a template', { timeout: TIMEOUT },
   }
 
   async function npm(directory: string, ...args: string[]): Promise<void> {
-    const child = spawn('npm', args, { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('npm', args, { cwd: directory, env: npmEnvironment, stdio: ['ignore', 'pipe', 'pipe'] });
     const [[code], out, errors] = await Promise.all([
       once(child, 'exit') as Promise<[number | null]>,
       text(child.stdout),
@@ -76,7 +63,7 @@ describe.runIf(hasRegistry())('a project from a template', { timeout: TIMEOUT },
     const port = await freePort();
     const child = spawn('npm', ['run', script], {
       cwd: directory,
-      env: { ...env, PORT: String(port) },
+      env: { ...npmEnvironment, PORT: String(port) },
       stdio: 'ignore',
       detached: true,
     });

@@ -1,4 +1,5 @@
 /** Parts of the machine that some tests need. Without one its tests are left out, by name; in CI they fail instead. */
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
@@ -40,6 +41,21 @@ export async function hasSandboxImage(): Promise<boolean> {
     );
     return false;
   }
+}
+
+/** Nothing of the tests' own environment, in which packages would build themselves for tests. */
+export const npmEnvironment: NodeJS.ProcessEnv = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) =>
+    /^(PATH|HOME|TMPDIR|LANG|NODE_EXTRA_CA_CERTS|npm_config_(registry|cache|userconfig)|(\w+_)?proxy)$/i.test(name),
+  ),
+);
+
+/** Whether the npm registry that this machine is configured for can be reached. Throws in CI where not. */
+export function hasNpmRegistry(): boolean {
+  const isThere = spawnSync('npm', ['view', 'vite', 'version'], { env: npmEnvironment, timeout: 60_000 }).status === 0;
+  if (!isThere && process.env['CI']) throw new Error('CI must have an npm registry');
+  if (!isThere) console.warn('Left out, because this machine reaches no npm registry:');
+  return isThere;
 }
 
 /** The file of a command that is there. */

@@ -54,15 +54,14 @@ export function headersInward(
     if (!dropped.has(name) && !name.startsWith('x-forwarded-'))
       headers[name] = values.length === 1 ? values[0] : values;
   }
-  const { origin, referer, host = '' } = request.headers;
+  const { origin, referer } = request.headers;
   if (origin !== undefined) headers['origin'] = addresses.inward(origin, place.slug);
   if (referer !== undefined) headers['referer'] = addresses.inward(referer, place.slug);
   const cookies = cookiesOf(request).filter((cookie) => nameOf(cookie) !== cookieName(addresses));
   if (cookies.length > 0) headers['cookie'] = cookies.join('; ');
   else delete headers['cookie'];
+  // And no X-Forwarded-Host: frameworks compare it with the origin, and refuse what comes from another one.
   headers['host'] = `localhost:${place.port}`;
-  headers['x-forwarded-host'] = host;
-  headers['x-forwarded-proto'] = addresses.isSecure ? 'https' : 'http';
   if (upgrade !== undefined) return { ...headers, connection: 'Upgrade', upgrade };
   if (request.headers['transfer-encoding'] !== undefined) {
     delete headers['content-length'];

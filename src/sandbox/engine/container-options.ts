@@ -1,4 +1,5 @@
 /** What a sandbox's container is given, and what it is kept from. All of them are alike but for what a request says. */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
@@ -99,6 +100,9 @@ export const volumeDirectory = (sandboxDir: string, volume: string): string => j
 /** The name keeps two containers of one engine from having the same user. */
 export const containerName = (uid: number): string => `atelier-sandbox-${uid}`;
 
+/** Of this kernel, which is the engine's. There the engine takes ::1 from a container without a network. */
+const HAS_IPV6 = existsSync('/proc/sys/net/ipv6');
+
 /**
  * The command line that runs a program as the sandbox's user, without any privilege. Until then it is root's, so that
  * nothing of it is looked for where that user puts programs.
@@ -150,10 +154,12 @@ export function containerOptions(
       [LABELS.uid]: String(uid),
       ...(volume === undefined ? {} : { [LABELS.volume]: volume }),
     },
-    NetworkDisabled: true,
     HostConfig: {
       Init: true,
+      // And not `NetworkDisabled`: without a network of the engine's there is no /etc/hosts, and so no `localhost`, on
+      // which development servers listen.
       NetworkMode: 'none',
+      ...(HAS_IPV6 ? { Sysctls: { 'net.ipv6.conf.lo.disable_ipv6': '0' } } : {}),
       CapDrop: ['ALL'],
       CapAdd: CAPABILITIES,
       SecurityOpt: ['no-new-privileges', `seccomp=${seccomp}`],
