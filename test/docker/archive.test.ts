@@ -79,6 +79,8 @@ test('[SB-7] what is no file of the project survives a stop, a restart and the e
   expect(await exec(again, projectId, 'cat ~/note last; git log --format=%s; (cd; echo *)')).toBe(
     'kept\nmore\nsaid last\nmore\nfirst\nempty note\n',
   );
+  // One that is killed would leave its container.
+  await node?.end();
 });
 
 test('[SB-7] also of one that is stopped because nobody uses it', async () => {

@@ -7,6 +7,12 @@ import { startDockerCluster } from './deployments.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
+interface Piece {
+  terminalId: string;
+  offset: number;
+  data: Uint8Array;
+}
+
 /** What somebody has seen of a terminal, over as many connections as it takes. */
 class Seen {
   offset = 0;
@@ -19,15 +25,26 @@ class Seen {
 
   /** Goes on at the byte after the last. A gap or an overlap is an error. */
   async attach(socket: Socket, terminalId: string): Promise<void> {
-    socket.on('terminal:output', (piece: { terminalId: string; offset: number; data: Uint8Array }) => {
-      if (piece.terminalId === terminalId) this.#take(piece);
-    });
+    // Until the answer is there, what comes may be of the attachment before.
+    const early: Piece[] = [];
+    let take = (piece: Piece): void => void early.push(piece);
+    const onOutput = (piece: Piece): void => {
+      if (piece.terminalId === terminalId) take(piece);
+    };
+    socket.on('terminal:output', onOutput);
     socket.on('terminal:exited', (end: { terminalId: string }) => {
       if (end.terminalId === terminalId) this.ended = true;
     });
-    const { chunks, snapshot } = await call(socket, 'terminal:attach', { terminalId, after: this.offset });
-    if (snapshot) throw new Error('The output was no longer kept');
-    for (const chunk of chunks) this.#take(chunk);
+    try {
+      const { chunks, snapshot } = await call(socket, 'terminal:attach', { terminalId, after: this.offset });
+      if (snapshot) throw new Error('The output was no longer kept');
+      for (const chunk of chunks) this.#take(chunk);
+      for (const piece of early) if (piece.offset >= this.offset) this.#take(piece);
+      take = (piece) => this.#take(piece);
+    } catch (error) {
+      socket.off('terminal:output', onOutput);
+      throw error;
+    }
   }
 
   #take({ offset, data }: { offset: number; data: Uint8Array }): void {
