@@ -58,21 +58,18 @@ export function describeParts(config: Config, sandboxes: SandboxState): Part[] {
   ];
 }
 
+const SANDBOX_STATES = {
+  docker: { state: 'in Docker containers', hint: '' },
+  'docker-exec': { state: 'in Docker containers', hint: 'which end with this server: SANDBOX=docker keeps them' },
+  local: {
+    state: 'on this machine',
+    hint: 'without any isolation, for the first account only: start a Docker engine for real sandboxes',
+  },
+} as const;
+
 function sandboxPart(sandboxes: SandboxState): Part {
   const part = 'terminals';
-  if ('off' in sandboxes) return { part, state: 'off', hint: sandboxes.off };
-  switch (sandboxes.kind) {
-    case 'docker':
-      return { part, state: 'in Docker containers', hint: '' };
-    case 'docker-exec':
-      return { part, state: 'in Docker containers', hint: 'which end with this server: SANDBOX=docker keeps them' };
-    case 'local':
-      return {
-        part,
-        state: 'on this machine',
-        hint: 'without any isolation, for the first account only: start a Docker engine for real sandboxes',
-      };
-  }
+  return 'off' in sandboxes ? { part, state: 'off', hint: sandboxes.off } : { part, ...SANDBOX_STATES[sandboxes.kind] };
 }
 
 export function banner(config: Config, sandboxes: SandboxState, url: string): string {
