@@ -20,6 +20,8 @@ export default defineConfig({
       ...((await hasSandboxImage()) ? [] : ['test/docker/**']),
     ],
     pool: 'forks',
+    // One process runs many files: loading the server anew for each took longer than most tests of it.
+    isolate: false,
     // Tests wait more than they compute: for moments of calm, for expiries, for processes.
     maxWorkers: 3,
     execArgv: ['--import', './test/support/typescript.mjs'],

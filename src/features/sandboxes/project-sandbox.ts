@@ -1,7 +1,11 @@
 /** The sandbox of one project as the node that holds it has it: what runs in it, and whether anybody uses it. */
 import type { Lease } from '../../cluster/lease.ts';
 import type { Sandbox } from '../../sandbox/driver.ts';
+import { orAborted } from '../../sandbox/requests.ts';
 import type { SandboxStatus } from './shapes.ts';
+
+/** How long an agent may take to say how much was written. */
+const ANSWER_MS = 5_000;
 
 /** What makes a sandbox more than a container: its terminals, the files' sync, tunnels. */
 export interface SandboxPart {
@@ -103,7 +107,9 @@ export class ProjectSandbox<P extends Record<string, SandboxPart>> implements Ru
   async idleMs(): Promise<number> {
     if (this.#holders > 0 || Object.values(this.parts).some((part) => part.isBusy?.())) this.touch();
     else if (!this.#isPaused && this.sandbox.link.isConnected) {
-      const written = await this.sandbox.link.written();
+      // An agent that does not answer has nothing to tell.
+      const asked = orAborted(this.sandbox.link.written(), AbortSignal.timeout(ANSWER_MS));
+      const written = await asked.catch(() => this.#written);
       if (written !== this.#written) this.touch();
       this.#written = written;
     }

@@ -67,10 +67,7 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     await this.sweep();
     this.#timers.push(
       setInterval(() => void this.sweep().catch(this.#warn('leftovers could not be looked for')), SWEEP_MS).unref(),
-      setInterval(
-        () => void this.#reap().catch(this.#warn('idle sandboxes could not be looked for')),
-        Math.min(LOOK_MS, this.#deps.idleMs / 2),
-      ).unref(),
+      setInterval(() => void this.#reap(), Math.min(LOOK_MS, this.#deps.idleMs / 2)).unref(),
     );
     this.#deps.machine.fill();
   }
@@ -307,16 +304,20 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
   }
 
   async #reap(): Promise<void> {
+    const waiting = [...this.#running.values()].filter(({ projectId }) => !this.#changing.has(projectId));
+    await Promise.all(
+      waiting.map((running) => this.#reapOne(running).catch(this.#warn('an idle sandbox could not be put away'))),
+    );
+  }
+
+  async #reapOne(running: ProjectSandbox<P>): Promise<void> {
     const { idleMs } = this.#deps;
-    for (const running of this.#running.values()) {
-      if (this.#changing.has(running.projectId)) continue;
-      const unusedMs = await running.idleMs();
-      if (unusedMs >= 2 * idleMs) await this.stopHere(running.projectId, 'idle', running);
-      else if (unusedMs >= idleMs && !running.isPaused) {
-        await running.pause().catch(() => {
-          // It goes on until its time is over.
-        });
-      }
+    const unusedMs = await running.idleMs();
+    if (unusedMs >= 2 * idleMs) await this.stopHere(running.projectId, 'idle', running);
+    else if (unusedMs >= idleMs && !running.isPaused) {
+      await running.pause().catch(() => {
+        // It goes on until its time is over.
+      });
     }
   }
 
