@@ -31,7 +31,21 @@ export async function openShell(computer: Computer, line: string | undefined, on
   if (computer.kind === 'host') return openPty(bash, onOutput);
   const { containerId, user } = computer;
   return openPty(
-    ['docker', 'exec', '-it', '-u', user, '-w', '/work', '-e', `TERM=${TERM}`, containerId, ...bash],
+    [
+      'docker',
+      'exec',
+      '-it',
+      '-u',
+      user,
+      '-w',
+      '/work',
+      '-e',
+      `TERM=${TERM}`,
+      '-e',
+      'HOME=/home/dev',
+      containerId,
+      ...bash,
+    ],
     onOutput,
   );
 }
