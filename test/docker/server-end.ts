@@ -8,6 +8,7 @@ import { createEngine } from '../../src/sandbox/engine/engine.ts';
 import { imageInputs, imageName } from '../../src/sandbox/image/image-context.ts';
 import { openIn, SECRET, specOf } from '../support/docker.ts';
 import { silentLog } from '../support/log.ts';
+import { printOutput } from '../sandbox/printed-output.ts';
 
 const [sandboxDir = '', instanceId = '', id = '', fence = '', after = '', line = ''] = process.argv.slice(2);
 const driver = await createDockerDriver({
@@ -23,17 +24,4 @@ const sandbox = isThere
   ? await driver.adopt(id, Number(fence))
   : await driver.start(specOf({ id, fence: Number(fence), volume: 'a'.repeat(24) }));
 await openIn(sandbox, 't', line);
-const attachment = sandbox.link.attach(
-  't',
-  { after: Number(after), creditBytes: 8_192 },
-  {
-    onOutput: (data, seq) => {
-      process.stdout.write(`${seq} ${Buffer.from(data).toString('base64')}\n`);
-      // Slowly, so that it is killed amid it.
-      setTimeout(() => attachment.grant(data.length), 5);
-    },
-    onSnapshot: () => process.stdout.write('snapshot\n'),
-    onExit: () => process.stdout.write('exit\n'),
-    onLost: () => process.stdout.write('lost\n'),
-  },
-);
+printOutput(sandbox.link, Number(after));

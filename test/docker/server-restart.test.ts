@@ -1,10 +1,8 @@
 /** Servers are killed, and what they had runs on for the next ones. */
-import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
-import { spawnChild } from '../support/child.ts';
+import { readUntilKilled } from '../sandbox/killed-server.ts';
 import { createDockerStage, specOf, type DockerStage } from '../support/docker.ts';
 
 const LINES = 18_000;
@@ -37,26 +35,6 @@ async function readUntil(
   after: number,
   killAt: number,
 ): Promise<Buffer> {
-  const program = ['--import', './test/support/typescript.mjs', 'test/docker/server-end.ts'];
   const args = [sandboxDir, instanceId, id, String(fence), String(after), COUNTER];
-  const child = spawnChild(process.execPath, [...program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const exited = once(child, 'exit');
-  const chunks: Buffer[] = [];
-  let position = after;
-  if (!child.stdout) throw new Error('No output');
-  for await (const line of createInterface({ input: child.stdout })) {
-    const [seq = '', data] = line.split(' ');
-    if (data === undefined) {
-      if (line !== 'exit') throw new Error(`The terminal gave: ${line}`);
-      child.kill('SIGKILL');
-      continue;
-    }
-    expect(Number(seq)).toBe(position);
-    const chunk = Buffer.from(data, 'base64');
-    chunks.push(chunk);
-    position += chunk.length;
-    if (position >= killAt) child.kill('SIGKILL');
-  }
-  await exited;
-  return Buffer.concat(chunks);
+  return readUntilKilled('test/docker/server-end.ts', args, { after, killAt });
 }

@@ -1,12 +1,11 @@
 /** Servers come and go; terminals stay. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
 import type { AgentLinkEvents } from '../../src/sandbox/agent-link.ts';
-import { spawnChild } from '../support/child.ts';
 import { randomOf } from '../support/random.ts';
 import { createStage, shell, view, type Stage } from './agent-process.ts';
+import { readUntilKilled } from './killed-server.ts';
 
 const LINES = 18_000;
 const COUNTER = `i=0; while [ $i -lt ${LINES} ]; do i=$((i+1)); echo line $i; [ $((i % 200)) = 0 ] && sleep 0.01; done`;
@@ -22,32 +21,9 @@ test('[AG-6] servers are killed amid the output, and the next one gets exactly w
   expect(seen.toString() === COUNTED).toBe(true);
 });
 
-/** Reads on in a new server process, until it has given so much in all and is killed, or to the end. */
-async function readUntil(stage: Stage, after: number, killAt: number): Promise<Buffer> {
-  const args = ['--import', './test/support/typescript.mjs', 'test/sandbox/server-end.ts'];
-  const child = spawnChild(process.execPath, [...args, stage.directory, '1', String(after), COUNTER], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const exited = once(child, 'exit');
-  const chunks: Buffer[] = [];
-  let position = after;
-  if (!child.stdout) throw new Error('No output');
-  for await (const line of createInterface({ input: child.stdout })) {
-    const [seq = '', data] = line.split(' ');
-    if (data === undefined) {
-      if (line !== 'exit') throw new Error(`The terminal gave: ${line}`);
-      child.kill('SIGKILL');
-      continue;
-    }
-    expect(Number(seq)).toBe(position);
-    const chunk = Buffer.from(data, 'base64');
-    chunks.push(chunk);
-    position += chunk.length;
-    if (position >= killAt) child.kill('SIGKILL');
-  }
-  await exited;
-  return Buffer.concat(chunks);
-}
+/** Reads on in a new server process. */
+const readUntil = (stage: Stage, after: number, killAt: number): Promise<Buffer> =>
+  readUntilKilled('test/sandbox/server-end.ts', [stage.directory, '1', String(after), COUNTER], { after, killAt });
 
 test('[AG-6] a link that is cut again and again, amid frames, loses and doubles nothing either way', async () => {
   await using stage = await createStage();

@@ -11,6 +11,7 @@ import {
   type Rooms,
   type UserContext,
 } from '../../protocol/index.ts';
+import { duplicateIndexOf } from '../../storage/group-commit.ts';
 import { derivedId } from '../chat/index.ts';
 import type { codeContract, codeEvents } from './contract.ts';
 import type { RunRecord } from './model.ts';
@@ -44,7 +45,6 @@ export type RunRequest = Omit<Input<(typeof codeContract)['code:run']>, 'wait' |
 
 /** How long the node of a run may take to answer. */
 const CALL_MS = 5_000;
-const DUPLICATE_KEY = 11_000;
 
 export function createCodeHandlers(deps: CodeHandlerDeps): Handlers<typeof codeContract> {
   const { rows, calls, rooms, nodeId, require, requireUse, nodeOf, run, audit, now } = deps;
@@ -72,7 +72,7 @@ export function createCodeHandlers(deps: CodeHandlerDeps): Handlers<typeof codeC
       await rows.insertOne(row);
       return { row, isNew: true };
     } catch (error) {
-      if (!isDuplicate(error)) throw error;
+      if (duplicateIndexOf(error) === undefined) throw error;
       return { row: (await rows.findOne({ _id })) ?? row, isNew: false };
     }
   }
@@ -159,6 +159,3 @@ export function createCodeHandlers(deps: CodeHandlerDeps): Handlers<typeof codeC
     },
   };
 }
-
-const isDuplicate = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === DUPLICATE_KEY;
