@@ -77,6 +77,7 @@ export interface SandboxFeatures {
 }
 
 const MIB = 1_048_576;
+const DAY_MS = 86_400_000;
 
 export function composeSandboxes(deps: SandboxFeatureParts): SandboxFeatures {
   const { config, connection, cluster, calls, driver, hostId, rooms, projects, files } = deps;
@@ -189,6 +190,7 @@ export function composeSandboxes(deps: SandboxFeatureParts): SandboxFeatures {
     perHost: config.sandboxPerHost,
     warm: config.sandboxWarm,
     idleMs: config.sandboxIdleMinutes * 60_000,
+    unusedVolumeMs: config.sandboxVolumeDays * DAY_MS,
     audit,
     log,
     now,

@@ -404,6 +404,12 @@ export const VARIABLES = {
     '2048',
     "A project's sandbox: its volume, which is allocated as a whole.",
   ),
+  SANDBOX_VOLUME_DAYS: variable(
+    'Sandboxes',
+    decimal(0.00001, 36_500, 30),
+    '30',
+    'A volume that nobody has used for so long is archived and removed; with the next start all is back. Where the disk is short this happens earlier, to those used longest ago.',
+  ),
   SANDBOX_PER_USER: variable(
     'Sandboxes',
     integer(1, 10_000, 3),

@@ -344,6 +344,10 @@ export const LIMITS = {
   shutdownMs: 30_000,
   /** A sandbox that does not run by then cannot be started: an image that is built first takes minutes. */
   sandboxStartMs: 60_000,
+  /** A machine that nobody has heard of for so long is gone: its projects' sandboxes start elsewhere. */
+  machineAwayMs: 300_000,
+  /** What a machine that comes back has of such projects is kept for so long. */
+  lostVolumeDays: 30,
   /** Processes and threads of a project's sandbox. */
   sandboxProcesses: 256,
   /** A snippet, and what it reads: longer programs are files of a project. */

@@ -77,6 +77,7 @@ export interface FoundSandbox {
   id: string;
   kind: SandboxKind;
   state: 'running' | 'paused' | 'ended';
+  volume: string | undefined;
 }
 
 export interface SandboxDriver {
@@ -96,6 +97,8 @@ export interface SandboxDriver {
   remove(id: string): Promise<void>;
   /** Deletes a volume that no sandbox uses. Repeatable. */
   removeVolume(volume: string): Promise<void>;
+  /** What there is room for here in new volumes, in bytes; infinite where volumes take no room of their own. */
+  roomBytes(): Promise<number>;
   /** Lets go of the engine; sandboxes are their owners'. */
   close(): Promise<void>;
 }

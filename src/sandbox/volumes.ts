@@ -63,6 +63,8 @@ export interface Volumes {
   released(volume: string): Promise<void>;
   /** Deletes it, once no container has it. Repeatable. */
   remove(volume: string): Promise<void>;
+  /** What there is room for in new ones, besides what the machine keeps for itself. Bytes. */
+  roomBytes(): Promise<number>;
 }
 
 /** Undefined on machines where this process cannot make them. */
@@ -125,13 +127,17 @@ class LoopVolumes implements Volumes {
     await rm(`${this.#image(volume)}.lock`, { force: true });
   }
 
+  async roomBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#directory);
+    return Math.max(0, bavail * bsize - SPARE_BYTES);
+  }
+
   #image(volume: string): string {
     return join(this.#directory, `${volume}.ext4`);
   }
 
   async #make(image: string, sizeBytes: number): Promise<void> {
-    const { bavail, bsize } = await statfs(this.#directory);
-    if (bavail * bsize < sizeBytes + SPARE_BYTES) throw new Fault('unavailable', 'The disk has no room for a volume');
+    if ((await this.roomBytes()) < sizeBytes) throw new Fault('unavailable', 'The disk has no room for a volume');
     const unfinished = `${image}.${randomBytes(4).toString('hex')}`;
     try {
       // Never sparse: on a full disk writes would be lost silently. So nothing is discarded either.

@@ -46,7 +46,7 @@ export type StartEngine = (options: {
 }) => Promise<Engine>;
 
 /** Where the URI names no database. */
-const DATABASE_NAME = 'atelier';
+export const DATABASE_NAME = 'atelier';
 /** How long an operation waits for a reachable server before it fails. */
 const SERVER_SELECTION_MS = 5_000;
 /** A reply that does not come within this is lost: a half-open connection would wait for ever. */

@@ -8,28 +8,13 @@ import { LIMITS } from '../../src/protocol/index.ts';
 import { call, heard } from '../support/calls.ts';
 import type { TestServer } from '../support/server.ts';
 import { startDockerServer, startDockerCluster } from './deployments.ts';
+import { exec, projectOf } from './projects.ts';
 
 // Containers and servers start and end here.
 vi.setConfig({ testTimeout: 120_000 });
 
 const EXEC = { SANDBOX: 'docker-exec' };
 const DAY_MS = 86_400_000;
-
-async function projectOf(socket: Socket): Promise<string> {
-  return (await call(socket, 'project:create', { name: 'A project', template: 'empty' })).project.id;
-}
-
-/** What a command prints. */
-async function exec(socket: Socket, projectId: string, command: string): Promise<string> {
-  const output = heard(socket, 'code:output');
-  const ends = heard(socket, 'code:exited');
-  const { runId } = await call(socket, 'sandbox:exec', { projectId, command });
-  await expect.poll(() => ends.some((end) => end.runId === runId), { timeout: 20_000 }).toBe(true);
-  return output
-    .filter((piece) => piece.runId === runId)
-    .map(({ data }) => data)
-    .join('');
-}
 
 /** A home with a note, a repository with a commit, packages with and without a lockfile, and what is not worth keeping. */
 const FILL = `

@@ -1,11 +1,11 @@
 /** Sandboxes of projects in containers, through whole server processes that stop, die and come back. */
 import Docker from 'dockerode';
-import type { Socket } from 'socket.io-client';
 import { describe, expect, test, vi } from 'vitest';
 import { call, heard } from '../support/calls.ts';
 import type { ClusterOptions } from '../support/cluster.ts';
 import { hasRedis } from '../support/redis.ts';
 import { startDockerCluster } from './deployments.ts';
+import { exec, projectOf, statusOf } from './projects.ts';
 
 const docker = new Docker();
 
@@ -15,25 +15,6 @@ vi.setConfig({ testTimeout: 120_000 });
 /** A deployment with volumes that are made in a moment. */
 const stage = (options: ClusterOptions) =>
   startDockerCluster({ ...options, env: { SANDBOX_VOLUME_MIB: '64', ...options.env } });
-
-async function projectOf(socket: Socket): Promise<string> {
-  return (await call(socket, 'project:create', { name: 'A project', template: 'empty' })).project.id;
-}
-
-/** What a command prints. */
-async function exec(socket: Socket, projectId: string, command: string): Promise<string> {
-  const output = heard(socket, 'code:output');
-  const ends = heard(socket, 'code:exited');
-  const { runId } = await call(socket, 'sandbox:exec', { projectId, command });
-  await expect.poll(() => ends.some((end) => end.runId === runId)).toBe(true);
-  return output
-    .filter((piece) => piece.runId === runId)
-    .map(({ data }) => data)
-    .join('');
-}
-
-const statusOf = async (socket: Socket, projectId: string): Promise<string> =>
-  (await call(socket, 'sandbox:status', { projectId })).sandbox.status;
 
 test('[SB-1] a sandbox starts with its first use, stops when told, and keeps its files', async () => {
   await using world = await stage({ nodes: 1, redis: false });

@@ -3,6 +3,7 @@ import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { call } from '../support/calls.ts';
 import { startDockerServer, type DockerServer } from './deployments.ts';
+import { exec, projectOf } from './projects.ts';
 import { openShell } from './shell.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -16,14 +17,11 @@ beforeAll(async () => {
 });
 afterAll(() => server?.[Symbol.asyncDispose]());
 
-const projectOf = async (): Promise<string> =>
-  (await call(a, 'project:create', { name: 'A project', template: 'empty' })).project.id;
-
 const pathsOf = async (projectId: string): Promise<string[]> =>
   (await call(a, 'file:tree', { projectId })).files.map(({ path }) => path).toSorted();
 
 test('[WS-1] what a program writes is in the editors, and an edit in an editor is seen by the next program', async () => {
-  const projectId = await projectOf();
+  const projectId = await projectOf(a);
   const shell = await openShell(a, projectId);
   await shell.type('npm init -y > /dev/null && echo one > a.txt; echo done-$?\n');
   await shell.sees(/done-0\r/);
@@ -37,7 +35,7 @@ test('[WS-1] what a program writes is in the editors, and an edit in an editor i
 });
 
 test('[WS-2] packages come although there is no network, and nothing else does', async () => {
-  const projectId = await projectOf();
+  const projectId = await projectOf(a);
   const shell = await openShell(a, projectId);
   await shell.type(
     'npm init -y > /dev/null; npm install is-odd@3 2>&1 | tail -3; node -p "require(\'is-odd\')(3)"; echo ended-$?\n',
@@ -49,8 +47,21 @@ test('[WS-2] packages come although there is no network, and nothing else does',
   await expect.poll(() => pathsOf(projectId)).toEqual(['package-lock.json', 'package.json']);
 });
 
+test('[WS-2] packages in C are compiled where they are installed, and npm has nothing to complain of', async () => {
+  const projectId = await projectOf(a);
+  const addon = `
+echo '{ "name": "answer", "version": "1.0.0", "private": true }' > package.json
+echo '{ "targets": [{ "target_name": "answer", "sources": ["answer.c"] }] }' > binding.gyp
+cat > answer.c << 'END'
+#include <node_api.h>
+NAPI_MODULE_INIT() { napi_value answer; napi_create_int32(env, 42, &answer); return answer; }
+END
+npm install 2> >(grep warn) > /dev/null; node -p 'require("./build/Release/answer.node")'`;
+  expect(await exec(a, projectId, addon)).toBe('42\n');
+});
+
 test('[WS-3] people and programs at one file at the same time lose nothing', async () => {
-  const projectId = await projectOf();
+  const projectId = await projectOf(a);
   const { file } = await call(a, 'file:create', { projectId, path: 'shared.txt', content: 'top\n\nbottom\n' });
   const shell = await openShell(a, projectId);
   await shell.type('until test -f shared.txt; do sleep 0.05; done; echo there-$?\n');

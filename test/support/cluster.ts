@@ -21,6 +21,8 @@ export interface ClusterOptions {
   /** False for one node that is alone. */
   redis?: boolean;
   env?: Record<string, string>;
+  /** What only the nth node has. */
+  envOf?: (n: number) => Record<string, string>;
 }
 
 export interface ClusterNode {
@@ -67,7 +69,7 @@ export async function startCluster(options: ClusterOptions): Promise<TestCluster
 }
 
 async function start(
-  { nodes: count, redis: wantsRedis = true, env = {} }: ClusterOptions,
+  { nodes: count, redis: wantsRedis = true, env = {}, envOf = () => ({}) }: ClusterOptions,
   directory: string,
   parts: Ends,
 ): Promise<TestCluster> {
@@ -96,6 +98,7 @@ async function start(
           PORT: String(await freePort()),
           ...(redisLink ? { REDIS_URL: `redis://127.0.0.1:${redisLink.port}` } : {}),
           ...(databaseLink ? { MONGODB_URI: `mongodb://127.0.0.1:${databaseLink.port}` } : {}),
+          ...envOf(n),
         },
         { redisLink, databaseLink },
         parts,

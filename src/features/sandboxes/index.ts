@@ -12,9 +12,11 @@ import { createSandboxHandlers, type SandboxHandlerDeps } from './handlers.ts';
 import { Machine } from './machine.ts';
 import { createSandboxModels } from './model.ts';
 import type { RunningSandbox, SandboxPart } from './project-sandbox.ts';
+import { ProjectVolumes } from './project-volumes.ts';
 import { Sandboxes, type Place } from './sandboxes.ts';
 import type { SandboxView } from './shapes.ts';
 import { VolumeArchives } from './volume-archive.ts';
+import { VolumeRoom } from './volume-room.ts';
 
 export type { RunningSandbox, SandboxPart } from './project-sandbox.ts';
 export type { Place } from './sandboxes.ts';
@@ -45,6 +47,8 @@ export interface SandboxesFeatureDeps<P extends Record<string, SandboxPart>> {
   perHost: number;
   warm: number;
   idleMs: number;
+  /** A volume that nobody has used for so long is archived and removed. */
+  unusedVolumeMs: number;
   audit: Audit;
   log: Log;
   now: () => number;
@@ -84,8 +88,24 @@ export function createSandboxes<P extends Record<string, SandboxPart>>(
   const parts = 'off' in driver ? undefined : on(driver);
 
   function on(driver: SandboxDriver) {
-    const machine = new Machine({ ...deps, driver, models, nodeId: nodes.id, isGone });
-    const sandboxes = new Sandboxes<P>({ ...deps, driver, machine, archives, models, nodeId: nodes.id, isGone });
+    const nodeId = nodes.id;
+    const machine = new Machine({ ...deps, driver, models, nodeId, isGone });
+    const volumes = new ProjectVolumes({
+      models,
+      nodeId,
+      hostId,
+      isGone,
+      removeVolume: (volume) => driver.removeVolume(volume),
+      now: deps.now,
+    });
+    const sandboxes = new Sandboxes<P>({ ...deps, driver, machine, archives, volumes, nodeId });
+    const room = new VolumeRoom({
+      ...deps,
+      driver,
+      volumes,
+      volumeBytes: mostBytes,
+      giveUp: (projectId) => sandboxes.giveUpVolume(projectId),
+    });
     const stops = [
       calls.serve('sandbox.start', (request) => sandboxes.useHere(idOf(request))),
       calls.serve('sandbox.stop', async (request) => {
@@ -97,7 +117,7 @@ export function createSandboxes<P extends Record<string, SandboxPart>>(
         sandboxes.sweep().catch((error: unknown) => deps.log.warn('leftovers could not be looked for', { error }));
       }),
     ];
-    return { driver, machine, sandboxes, stops };
+    return { driver, machine, sandboxes, room, stops };
   }
 
   function requireOn() {
@@ -159,16 +179,16 @@ export function createSandboxes<P extends Record<string, SandboxPart>>(
 
     async start() {
       if (!parts) return;
-      await models.hosts.updateOne({ _id: nodes.id }, { $set: { hostId } }, { upsert: true });
       await parts.sandboxes.start();
+      parts.room.start();
     },
 
     async close() {
       if (!parts) return;
       for (const stop of parts.stops) stop();
+      await parts.room.close();
       await parts.sandboxes.close();
       await parts.machine.close();
-      await models.hosts.deleteOne({ _id: nodes.id });
       await parts.driver.close();
     },
 

@@ -29,10 +29,18 @@ export interface Wanted {
   projectId: string | undefined;
   /** Whose it counts as. */
   ownerId: string;
-  /** The project's; undefined: a new one. */
+  /** The project's; undefined: a new one, with a name that no other has. */
   volume: string | undefined;
   /** Of the lease under which it is held; 0 without one. */
   fence: number;
+}
+
+/** One whose node is gone. */
+export interface LeftSandbox {
+  id: string;
+  projectId: string;
+  ownerId: string;
+  volume: string | undefined;
 }
 
 interface WarmSandbox {
@@ -102,28 +110,35 @@ export class Machine {
 
   /**
    * Removes what nobody holds: containers without a row, and those of nodes that are gone. Gives those of projects,
-   * which are to be adopted.
+   * which are to be adopted, or discarded.
    */
-  async sweep(): Promise<{ id: string; projectId: string; ownerId: string }[]> {
+  async sweep(): Promise<LeftSandbox[]> {
     const { driver, hostId, nodeId, isGone } = this.#deps;
-    // Before the rows are read: each container's row was there before it.
+    // Before the rows are read: each container's row was there before it. Machines may share an engine.
     const found = await driver.find();
-    const rows = await this.#rows.find({ hostId }).toArray();
+    const ids = found.map(({ id }) => id);
+    const rows = await this.#rows.find({ $or: [{ hostId }, { _id: { $in: ids } }] }).toArray();
     const known = new Set(rows.map(({ _id }) => _id));
-    for (const { id } of found) {
-      if (!known.has(id) && !this.#held.has(id)) await driver.remove(id);
+    for (const { id, volume } of found) {
+      if (!known.has(id) && !this.#held.has(id)) await this.#remove(id, volume);
     }
     const running = new Set(found.filter(({ state }) => state !== 'ended').map(({ id }) => id));
     const left = [];
     for (const row of rows) {
-      if (this.#held.has(row._id)) continue;
+      if (row.hostId !== hostId || this.#held.has(row._id)) continue;
       if (row.nodeId !== nodeId && !(await isGone(row.nodeId))) continue;
-      const { projectId, ownerId } = row;
-      if (projectId && ownerId && running.has(row._id)) {
-        left.push({ id: row._id, projectId: projectId.toHexString(), ownerId: ownerId.toHexString() });
+      const { _id: id, projectId, ownerId, volume } = row;
+      if (projectId && ownerId && running.has(id)) {
+        left.push({ id, projectId: projectId.toHexString(), ownerId: ownerId.toHexString(), volume });
       } else await this.#discard(row);
     }
     return left;
+  }
+
+  /** Ends one that was left, and is nobody's any more. */
+  async discard(id: string): Promise<void> {
+    const row = await this.#rows.findOne({ _id: id });
+    if (row && !this.#held.has(id)) await this.#discard(row);
   }
 
   /** Makes as many ready as shall be. Returns at once. */
@@ -156,7 +171,7 @@ export class Machine {
     const { driver, limits } = this.#deps;
     const { kind, projectId, ownerId, fence } = wanted;
     const id = randomBytes(8).toString('hex');
-    const volume = wanted.volume ?? (kind === 'project' ? (projectId ?? id) : undefined);
+    const volume = wanted.volume ?? (kind === 'project' ? id : undefined);
     this.#held.add(id);
     try {
       await this.#insert(id, kind, { projectId, ownerId, volume });
@@ -166,9 +181,7 @@ export class Machine {
         volume,
       };
     } catch (error) {
-      await driver.remove(id).catch(() => {});
-      await this.#rows.deleteOne({ _id: id });
-      this.#held.delete(id);
+      await this.#undo(id, wanted.volume === undefined ? volume : undefined);
       throw error;
     }
   }
@@ -209,12 +222,24 @@ export class Machine {
           const spec = { id, kind, projectId: undefined, volume, fence: 0, limits: limits[kind] };
           this.#keepWarm(kind, { sandbox: await driver.start(spec), volume });
         } catch (error) {
-          await this.#rows.deleteOne({ _id: id });
-          this.#held.delete(id);
+          await this.#undo(id, volume);
           throw error;
         }
       }
     }
+  }
+
+  /** It could not be made; the volume that is only its own may be there. What cannot be removed now the sweep finds. */
+  async #undo(id: string, volume: string | undefined): Promise<void> {
+    const { driver } = this.#deps;
+    try {
+      await driver.remove(id);
+      if (volume !== undefined) await driver.removeVolume(volume);
+    } catch {
+      // The engine is away.
+    }
+    await this.#rows.deleteOne({ _id: id });
+    this.#held.delete(id);
   }
 
   #keepWarm(kind: SandboxKind, ready: WarmSandbox): void {
@@ -259,11 +284,18 @@ export class Machine {
     }
   }
 
-  async #discard({ _id, projectId, volume }: SandboxRecord): Promise<void> {
-    await this.#deps.driver.remove(_id);
-    // That of a warm one is nobody's.
-    if (volume !== undefined && !projectId) await this.#deps.driver.removeVolume(volume);
+  async #discard({ _id, volume }: SandboxRecord): Promise<void> {
+    await this.#remove(_id, volume);
     await this.#rows.deleteOne({ _id });
+  }
+
+  async #remove(id: string, volume: string | undefined): Promise<void> {
+    const { driver, models } = this.#deps;
+    await driver.remove(id);
+    if (volume === undefined) return;
+    // That of a warm one is nobody's, nor is one that its project has never come to have.
+    const isOwned = await models.volumes.findOne({ $or: [{ volume }, { 'left.volume': volume }] });
+    if (!isOwned) await driver.removeVolume(volume);
   }
 
   #time(): Date {

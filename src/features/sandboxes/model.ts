@@ -26,12 +26,24 @@ export interface SandboxRecord {
 export interface VolumeRecord {
   /** The project's id. */
   _id: ObjectId;
-  volume: string;
+  /** None where it was given up: all that is kept is the archive then. */
+  volume?: string;
+  /** Of the machine that it is on, or was. */
   hostId: string;
   usedAt: Date;
   /** Its project is gone: a node of its machine removes it. */
   isGone?: boolean;
   archive?: ArchiveRecord;
+  /** The archive has all that the volume had when it was used last. */
+  isArchived?: boolean;
+  /** Former volumes, each for a node of its machine to remove. */
+  left?: LeftVolume[];
+}
+
+export interface LeftVolume {
+  hostId: string;
+  volume: string;
+  removeAt: Date;
 }
 
 /** What was in a volume and is no file of the project. */
@@ -41,6 +53,8 @@ export interface ArchiveRecord {
   sizeBytes: number;
   /** Of the lease under which it was made. */
   fence: number;
+  /** Folders of /work whose packages it does not have, because lockfiles name them. */
+  packages?: string[];
 }
 
 /** Which machine a node is on. */
@@ -48,6 +62,8 @@ export interface HostRecord {
   /** The node's id. */
   _id: string;
   hostId: string;
+  /** When it has said so last. */
+  seenAt: Date;
 }
 
 export interface SandboxModels {
@@ -76,17 +92,20 @@ export function createSandboxModels(connection: Connection): SandboxModels {
   const volumes = new Schema<VolumeRecord>(
     {
       _id: Schema.Types.ObjectId,
-      volume: { type: String, required: true },
+      volume: String,
       hostId: { type: String, required: true },
       usedAt: { type: Date, required: true },
       isGone: Boolean,
-      archive: { type: { key: String, sizeBytes: Number, fence: Number }, _id: false },
+      archive: { type: { key: String, sizeBytes: Number, fence: Number, packages: [String] }, _id: false },
+      isArchived: Boolean,
+      left: { type: [{ hostId: String, volume: String, removeAt: Date, _id: false }], default: undefined },
     },
     { versionKey: false },
   );
-  volumes.index({ hostId: 1 });
+  volumes.index({ hostId: 1, usedAt: 1 });
+  volumes.index({ 'left.hostId': 1 });
   const hosts = new Schema<HostRecord>(
-    { _id: String, hostId: { type: String, required: true } },
+    { _id: String, hostId: { type: String, required: true }, seenAt: { type: Date, required: true } },
     { versionKey: false },
   );
   hosts.index({ hostId: 1 });

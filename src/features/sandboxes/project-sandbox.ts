@@ -11,8 +11,11 @@ const ANSWER_MS = 5_000;
 export interface SandboxPart {
   /** Somebody uses it now. */
   isBusy?(): boolean;
-  /** Before what is in the sandbox goes: brings what programs have just written to where it stays, within a few seconds. */
-  settle?(): Promise<void>;
+  /**
+   * Before what is in the sandbox goes: brings what programs have just written to where it stays, within a few seconds.
+   * Gives the paths of /work that cannot be brought there; undefined where there was not enough time for the others.
+   */
+  settle?(): Promise<string[] | undefined>;
   /** Before the sandbox is ended, or left to the next node that holds it. It may be gone already. Never rejects. */
   close(how: 'ended' | 'left'): Promise<void>;
 }
@@ -121,8 +124,11 @@ export class ProjectSandbox<P extends Record<string, SandboxPart>> implements Ru
     return this.#changeTo(true);
   }
 
-  async settle(): Promise<void> {
-    for (const part of Object.values(this.#parts ?? {})) await part.settle?.();
+  /** As the parts do it. */
+  async settle(): Promise<string[] | undefined> {
+    const leftOut: (string[] | undefined)[] = [];
+    for (const part of Object.values(this.#parts ?? {})) if (part.settle) leftOut.push(await part.settle());
+    return leftOut.includes(undefined) ? undefined : leftOut.flatMap((paths) => paths ?? []);
   }
 
   async closeParts(how: 'ended' | 'left'): Promise<void> {

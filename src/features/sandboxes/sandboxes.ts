@@ -3,7 +3,6 @@
  * is told that it is here or on which node. A node's end leaves what it held to the others of its machine, or to itself
  * when it is started again.
  */
-import { Types } from 'mongoose';
 import type { Leases, NodeCalls } from '../../cluster/index.ts';
 import type { Lease } from '../../cluster/lease.ts';
 import type { Log } from '../../observability/log.ts';
@@ -11,8 +10,8 @@ import { Fault, KeyedQueue, LIMITS, projectRoom, type Rooms } from '../../protoc
 import type { SandboxDriver } from '../../sandbox/driver.ts';
 import type { sandboxesEvents } from './contract.ts';
 import type { Machine } from './machine.ts';
-import type { SandboxModels } from './model.ts';
 import { ProjectSandbox, type RunningSandbox, type SandboxPart } from './project-sandbox.ts';
+import type { ProjectVolumes } from './project-volumes.ts';
 import type { SandboxStatus, StopReason } from './shapes.ts';
 import type { VolumeArchives } from './volume-archive.ts';
 
@@ -24,14 +23,12 @@ export type Place<P extends Record<string, SandboxPart>> =
 export interface SandboxesDeps<P extends Record<string, SandboxPart>> {
   driver: SandboxDriver;
   machine: Machine;
-  archives: Pick<VolumeArchives, 'write' | 'read'>;
-  models: SandboxModels;
+  archives: Pick<VolumeArchives, 'write' | 'read' | 'installPackages'>;
+  volumes: ProjectVolumes;
   leases: Leases;
   calls: NodeCalls;
   rooms: Pick<Rooms<typeof sandboxesEvents>, 'emit'>;
   nodeId: string;
-  hostId: string;
-  isGone: (nodeId: string) => Promise<boolean>;
   ownerOf: (projectId: string) => Promise<string>;
   /** What each running sandbox is given. Its sandbox is ended when this rejects. */
   makeParts: (running: RunningSandbox) => Promise<P>;
@@ -45,6 +42,9 @@ export interface SandboxesDeps<P extends Record<string, SandboxPart>> {
 const LOOK_MS = 30_000;
 /** Leftovers of nodes that are gone are looked for this often, besides when one goes. */
 const SWEEP_MS = 60_000;
+
+/** What an archive may take: within the time in which a sandbox is to be started again, or this server is to end. */
+const ARCHIVE_MS = { stop: 40_000, shutdown: 8_000 };
 
 const leaseOf = (projectId: string): string => `sandbox:${projectId}`;
 
@@ -136,8 +136,21 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
   /** Ends the sandbox of a project that is gone for good, and removes its volume, or lets a node of its machine do so. */
   async forget(projectId: string): Promise<void> {
     await this.stop(projectId, 'deleted');
-    await this.#deps.models.volumes.updateOne({ _id: new Types.ObjectId(projectId) }, { $set: { isGone: true } });
-    await this.#removeVolumes();
+    await this.#deps.volumes.forget(projectId);
+  }
+
+  /**
+   * Puts what is in the volume of a project whose sandbox does not run into its archive, and removes the volume. False
+   * where it runs, or not all of it can be archived: then the volume stays.
+   */
+  async giveUpVolume(projectId: string): Promise<boolean> {
+    return this.#queue.run(projectId, async () => {
+      if (this.#running.has(projectId)) return false;
+      const place = await this.#begin(projectId);
+      if (place.kind === 'there' || !(await this.#end(place.running, 'idle', { isArchived: true }))) return false;
+      await this.#deps.volumes.giveUp(projectId);
+      return true;
+    });
   }
 
   /** Leaves all sandboxes of this node to whoever comes. */
@@ -171,12 +184,10 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     const here = this.#place(projectId);
     if (here) return here;
     if (this.#isClosed) throw new Fault('unavailable', 'This server stops', { retryAfterMs: 1_000 });
-    const { driver, leases, ownerOf, hostId, models, archives } = this.#deps;
-    const row = await this.#volume(projectId);
-    if (row && row.hostId !== hostId) {
-      const nodeId = await this.#nodeOfHost(row.hostId);
-      if (nodeId !== undefined) return { kind: 'there', nodeId };
-    }
+    const { driver, leases, ownerOf, volumes, archives } = this.#deps;
+    const row = await volumes.find(projectId);
+    const elsewhere = await volumes.nodeElsewhere(row);
+    if (elsewhere !== undefined) return { kind: 'there', nodeId: elsewhere };
     const lease = await leases.tryAcquire(leaseOf(projectId));
     if (!lease) {
       const nodeId = await leases.ownerOf(leaseOf(projectId));
@@ -187,19 +198,17 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     try {
       const ownerId = await ownerOf(projectId);
       // Its files are the project's wherever it is; of what else was in a volume that nobody can reach there is the archive.
-      const kept = row?.hostId === hostId ? row.volume : undefined;
+      const kept = volumes.isHere(row) ? row.volume : undefined;
       const wanted = { kind: 'project' as const, projectId, ownerId, volume: kept, fence: lease.fence };
       const { sandbox, volume } = await this.#deps.machine.take(wanted);
       const running = this.#hold(projectId, ownerId, sandbox, lease);
       try {
-        await models.volumes.updateOne(
-          { _id: new Types.ObjectId(projectId) },
-          { $set: { volume: volume ?? projectId, hostId, usedAt: new Date(this.#deps.now()) } },
-          { upsert: true },
-        );
+        await volumes.use(projectId, driver.survives || driver.volumes !== 'memory' ? volume : undefined, row);
         const isEmpty = kept === undefined || driver.volumes === 'memory';
-        if (isEmpty && row?.archive) await archives.read(running, row.archive);
+        const archive = isEmpty ? row?.archive : undefined;
+        if (archive) await archives.read(running, archive);
         await running.begin(this.#deps.makeParts);
+        if (archive?.packages?.length) await archives.installPackages(running, archive.packages);
       } catch (error) {
         await this.#end(running, 'failed');
         throw error;
@@ -240,18 +249,20 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     return running;
   }
 
-  async #end(running: ProjectSandbox<P>, reason: StopReason): Promise<void> {
+  /** Tells whether all that was in it is kept elsewhere. */
+  async #end(running: ProjectSandbox<P>, reason: StopReason, { isArchived = false } = {}): Promise<boolean> {
     const { projectId } = running;
-    const { driver, archives } = this.#deps;
-    const isKept = driver.volumes === 'memory' && (reason === 'stopped' || reason === 'idle');
+    const { machine, volumes } = this.#deps;
+    const isOrderly = reason === 'stopped' || reason === 'idle';
+    const archiveMs = isArchived || (isOrderly && (await this.#isOnlyHere())) ? ARCHIVE_MS.stop : undefined;
     // One that is paused answers nothing. Where that fails, so does what follows.
-    if (isKept) await running.awake().catch(() => {});
+    if (archiveMs !== undefined) await running.awake().catch(() => {});
     this.#tell(projectId, 'stopping');
     try {
-      if (isKept) await running.settle();
-      await running.closeParts('ended');
-      if (isKept) await archives.write(running, false);
-      await this.#deps.machine.end(running.sandbox);
+      const isKept = await this.#closeParts(running, 'ended', archiveMs);
+      await machine.end(running.sandbox);
+      await volumes.rest(projectId, isKept);
+      return isKept;
     } finally {
       this.#running.delete(projectId);
       await running.lease.release();
@@ -259,32 +270,45 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
     }
   }
 
+  /** Whether what is in a sandbox may be lost although it ends in order. */
+  async #isOnlyHere(): Promise<boolean> {
+    const { driver, volumes } = this.#deps;
+    return driver.volumes === 'memory' || volumes.areOnSeveralMachines();
+  }
+
+  /** With an archive before its end where there is time for one: tells whether it has all. */
+  async #closeParts(
+    running: ProjectSandbox<P>,
+    how: 'ended' | 'left',
+    archiveMs: number | undefined,
+  ): Promise<boolean> {
+    const leftOut = archiveMs === undefined ? undefined : await running.settle();
+    await running.closeParts(how);
+    if (archiveMs === undefined) return false;
+    const isWritten = await this.#deps.archives.write(running, leftOut ?? [], archiveMs);
+    return isWritten && leftOut !== undefined;
+  }
+
   async #leave(running: ProjectSandbox<P>): Promise<void> {
-    const { driver, archives } = this.#deps;
-    const isKept = driver.volumes === 'memory' && !driver.survives && !running.lease.lost.aborted;
-    if (isKept) await running.awake().catch(() => {});
-    if (isKept) await running.settle();
-    await running.closeParts('left');
-    if (isKept) await archives.write(running, true);
+    const { driver } = this.#deps;
+    const isArchived = driver.volumes === 'memory' && !driver.survives && !running.lease.lost.aborted;
+    if (isArchived) await running.awake().catch(() => {});
+    await this.#closeParts(running, 'left', isArchived ? ARCHIVE_MS.shutdown : undefined);
     await this.#deps.machine.leave(running.sandbox);
     this.#running.delete(running.projectId);
     await running.lease.release();
   }
 
-  async #removeVolumes(): Promise<void> {
-    const { models, hostId, driver } = this.#deps;
-    for (const { _id, volume } of await models.volumes.find({ hostId, isGone: true }).toArray()) {
-      await driver.removeVolume(volume);
-      await models.volumes.deleteOne({ _id });
-    }
-  }
-
   async #sweep(): Promise<void> {
-    const { machine, leases } = this.#deps;
-    await this.#removeVolumes();
-    for (const { id, projectId, ownerId } of await machine.sweep()) {
+    const { machine, leases, volumes } = this.#deps;
+    await volumes.announce();
+    await volumes.removeLeft();
+    for (const { id, projectId, ownerId, volume } of await machine.sweep()) {
       await this.#queue.run(projectId, async () => {
         if (this.#isClosed || this.#running.has(projectId)) return;
+        // The project has begun anew elsewhere.
+        const row = await volumes.find(projectId);
+        if (!volumes.isHere(row) || row.volume !== volume) return machine.discard(id);
         const lease = await leases.tryAcquire(leaseOf(projectId));
         if (!lease) return;
         try {
@@ -319,17 +343,6 @@ export class Sandboxes<P extends Record<string, SandboxPart>> {
         // It goes on until its time is over.
       });
     }
-  }
-
-  /** A living node of the machine that the volume is on. */
-  async #nodeOfHost(hostId: string): Promise<string | undefined> {
-    const rows = await this.#deps.models.hosts.find({ hostId }).toArray();
-    for (const { _id } of rows) if (!(await this.#deps.isGone(_id))) return _id;
-    return undefined;
-  }
-
-  #volume(projectId: string) {
-    return this.#deps.models.volumes.findOne({ _id: new Types.ObjectId(projectId) });
   }
 
   #tell(projectId: string, status: SandboxStatus, reason?: StopReason): void {

@@ -84,6 +84,8 @@ class WorkspacePart implements SandboxPart {
   readonly #paths: Gathered;
   readonly #tree: Gathered;
   readonly #refused = new Set<string>();
+  /** All of them that the look at everything finds that is under way. */
+  #collected: Set<string> | undefined;
   readonly #told = new Set<string>();
   /** What has failed and is to be tried again, by what it was about. */
   readonly #again = new Map<string, () => void>();
@@ -150,16 +152,20 @@ class WorkspacePart implements SandboxPart {
       bus.onReady(() => workspace.compare()),
       onNodeDeath(() => workspace.compare()),
     ];
-    await this.#idle(FIRST_MS);
+    await this.#inTime(workspace.idle(), FIRST_MS);
   }
 
   isBusy(): boolean {
     return this.#workspace.isBusy || this.#paths.isWaiting || this.#tree.isWaiting;
   }
 
-  async settle(): Promise<void> {
+  async settle(): Promise<string[] | undefined> {
+    const refused = new Set<string>();
+    this.#collected = refused;
     this.#workspace.rescan();
-    await this.#idle(LAST_MS);
+    const isSettled = await this.#inTime(this.#workspace.settled(), LAST_MS);
+    this.#collected = undefined;
+    return isSettled && this.#again.size === 0 ? [...refused] : undefined;
   }
 
   async close(): Promise<void> {
@@ -177,10 +183,11 @@ class WorkspacePart implements SandboxPart {
     }
   }
 
-  async #idle(mostMs: number): Promise<void> {
+  /** False where that is not there in time. */
+  async #inTime(work: Promise<void>, mostMs: number): Promise<boolean> {
     const { signal } = this.#closing;
-    const late = pause(mostMs, undefined, { signal, ref: false }).catch(() => {});
-    await Promise.race([this.#workspace.idle(), late]);
+    const late = pause(mostMs, false, { signal, ref: false }).catch(() => false);
+    return Promise.race([work.then(() => true), late]);
   }
 
   #diskChanged(paths: readonly string[]): void {
@@ -229,7 +236,10 @@ class WorkspacePart implements SandboxPart {
 
   #leftOut(path: string, reason: LeftOut): void {
     const { rooms, log } = this.#deps;
-    if (reason === 'refused' && this.#refused.size < MOST_REFUSED) this.#refused.add(path);
+    if (reason === 'refused') {
+      this.#collected?.add(path);
+      if (this.#refused.size < MOST_REFUSED) this.#refused.add(path);
+    }
     const about = `${reason} ${path}`;
     if (this.#told.has(about) || this.#told.size >= MOST_TOLD) return;
     this.#told.add(about);

@@ -124,6 +124,15 @@ export class Workspace {
     while (this.#working) await this.#working;
   }
 
+  /** As `idle`, and no file waits for its new name. */
+  async settled(): Promise<void> {
+    await this.idle();
+    while (this.#missing.size > 0 && !this.#closed) {
+      await new Promise<void>((resolve) => void this.#after(RENAME_MS, resolve));
+      await this.idle();
+    }
+  }
+
   /** Resolves when what is under way has ended. The rest is found by the next `open`. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -1,6 +1,6 @@
 /** The promises about sandboxes, their files, and runs of code. As in `rules.ts`, an id is never given to another rule. */
 import { LIMITS } from '../../protocol/index.ts';
-import { kib, mib, seconds, type RuleGroup } from './rule-group.ts';
+import { kib, mib, minutes, seconds, type RuleGroup } from './rule-group.ts';
 
 export const SANDBOX_RULES: readonly RuleGroup[] = [
   {
@@ -17,7 +17,10 @@ export const SANDBOX_RULES: readonly RuleGroup[] = [
       'SB-6':
         'Servers of one machine share it: what one started the others use, and when it dies one of them takes over what runs.',
       'SB-7':
-        'Where `files` is `memory`, what is no file of the project (the home without caches; in /work what is left out, as `.git`; no `node_modules` with a lockfile beside it) is put into an archive when the sandbox is stopped or its server ends in order, and back when it starts. One that cannot be written leaves the former; one that cannot be read does not keep the sandbox from starting.',
+        'Where `files` is `memory`, what is no file of the project (the home without caches; in /work what is left out, as `.git`) is put into an archive when the sandbox is stopped or its server ends in order, and back when it starts; packages that a `package-lock.json` names are installed again instead. One that cannot be written leaves the former; one that cannot be read does not keep the sandbox from starting.',
+      'SB-8':
+        'A volume that nobody has used for as many days as the server is set to, or earlier where its disk has no room for another, is removed when all of it is in the project and its archive, and stays if that cannot be. With the next start all is back.',
+      'SB-9': `Servers on several machines run a project's sandbox where its volume is. When that machine is gone it starts on another one, with its files and with what was archived when it was stopped last. While it was not stopped since its last use, that is after ${minutes(LIMITS.machineAwayMs)}, and \`unavailable\` until then: the machine may only be restarting.`,
     },
   },
   {

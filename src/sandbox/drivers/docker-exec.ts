@@ -78,6 +78,10 @@ class DockerExecDriver implements SandboxDriver {
     // There are none.
   }
 
+  async roomBytes(): Promise<number> {
+    return Infinity;
+  }
+
   async close(): Promise<void> {
     // Nothing is held besides what sandboxes do.
   }

@@ -116,6 +116,10 @@ class DockerDriver implements SandboxDriver {
     await this.#deps.volumes?.remove(volume);
   }
 
+  async roomBytes(): Promise<number> {
+    return this.#deps.volumes?.roomBytes() ?? Infinity;
+  }
+
   async close(): Promise<void> {
     // Nothing is held besides what sandboxes do.
   }

@@ -58,6 +58,7 @@ export function createLocalDriver(options: LocalDriverOptions): SandboxDriver {
     async removeVolume(volume) {
       await rm(volumePath(volume), { recursive: true, force: true });
     },
+    roomBytes: async () => Infinity,
     async close() {
       await Promise.all([...running.values()].map((sandbox) => sandbox.remove()));
     },

@@ -75,6 +75,7 @@ export function createPreparedDriver({ expected, isThere, prepare, log }: Prepar
     adopt: async (id, fence) => (await require()).adopt(id, fence),
     remove: async (id) => (await require()).remove(id),
     removeVolume: async (volume) => (await require()).removeVolume(volume),
+    roomBytes: async () => ready?.roomBytes() ?? Infinity,
     close: async () => ready?.close(),
   };
 }

@@ -27,7 +27,6 @@ export interface FoundContainer extends FoundSandbox {
   /** What the engine calls it. */
   containerId: string;
   uid: number;
-  volume: string | undefined;
 }
 
 export class Containers {

@@ -28,4 +28,9 @@ export const migrations: readonly Migration[] = [
     name: 'indexes of sandboxes and their workspaces',
     up: ({ connection }) => ensureIndexes(connection),
   },
+  {
+    version: 5,
+    name: 'indexes of volumes by their last use',
+    up: ({ connection }) => ensureIndexes(connection),
+  },
 ];
