@@ -1,5 +1,6 @@
 /** What a sandbox's user may try, on a real engine, and what comes of it. */
 import { expect, test } from 'vitest';
+import { createDockerExecDriver } from '../../src/sandbox/drivers/docker-exec.ts';
 import { view } from '../sandbox/agent-process.ts';
 import { createDockerStage, openIn, outputOf, runIn, specOf } from '../support/docker.ts';
 
@@ -229,8 +230,27 @@ input()`;
   expect(await outputOf(sandbox, `python3 -c '${one}'`)).toBe('False\n');
   expect(await outputOf(neighbour, `python3 -c '${one}'`)).toBe('True\n');
   // Of terminals there are a few thousand for all.
-  expect(await outputOf(sandbox, "python3 -c 'import os; os.openpty()' 2>&1 | tail -n 1")).toMatch(/Error/);
+  const terminals = `
+import os
+count = 0
+try:
+  while count < 10000:
+    os.openpty()
+    count += 1
+except OSError:
+  print("of its own" if 60 < count < 100 else count, flush=True)
+input()`;
+  const greedier = await runIn(sandbox, 'greedier', `cat > open.py <<'END'\n${terminals}\nEND\npython3 open.py`);
+  await greedier.sees('of its own');
   expect(await outputOf(neighbour, 'tty')).toMatch(/^\/dev\/pts\/\d+\n$/);
+  expect(await outputOf(neighbour, 'script -qc "tmux -V; tty" /dev/null')).toMatch(/^tmux .*\n\/dev\/pts\/\d+\n$/);
+});
+
+test('where no limit can be set, programs have no terminals of their own', async () => {
+  await using stage = await createDockerStage(undefined, createDockerExecDriver);
+  const sandbox = await stage.sandbox();
+  expect(await outputOf(sandbox, "python3 -c 'import os; os.openpty()' 2>&1 | tail -n 1")).toMatch(/Error/);
+  expect(await outputOf(sandbox, 'tty')).toMatch(/^\/dev\/pts\/\d+\n$/);
 });
 
 test('a flood of output stops where nobody reads it, and a neighbour does not feel it', async () => {

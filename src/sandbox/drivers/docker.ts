@@ -12,6 +12,7 @@ import type { Sandbox, SandboxDriver, SandboxSpec } from '../driver.ts';
 import { socketDirectory } from '../engine/container-options.ts';
 import type { FoundContainer } from '../engine/containers.ts';
 import type { Engine } from '../engine/engine.ts';
+import { allowOwnTerminals } from '../engine/own-terminals.ts';
 import { createVolumes } from '../volumes.ts';
 import {
   connected,
@@ -89,6 +90,8 @@ class DockerDriver implements SandboxDriver {
       await mounted?.release();
       const why = `its agent cannot reach the server's socket in ${sandboxDir}: the engine has to be on this machine, and not rootless`;
       await connected(this.#deps, sandbox, signal, why);
+      // Not before: the container closes them at its start.
+      await allowOwnTerminals(containers, sandbox.containerId);
       return sandbox;
     } catch (error) {
       await mounted?.release();

@@ -17,7 +17,7 @@ const SOCKET_DIR = '/run/atelier';
 
 /**
  * All sandboxes of a machine share its terminals, some thousands, and one program could open them all: only the agent
- * may, which has a limit of its own.
+ * may, which has a limit of its own, unless the sandbox gets one (`own-terminals.ts`).
  */
 const CLOSE_TERMINALS = 'chmod 600 /dev/pts/ptmx';
 const AGENT = ['/usr/local/bin/node', '/opt/atelier/agent/sandbox/agent/main.js'];

@@ -132,6 +132,14 @@ export class Containers {
     return { code: ExitCode, reason: OOMKilled && ExitCode === 137 ? 'memory' : 'exited' };
   }
 
+  /** Of its first process, as the engine's machine numbers it; undefined where it does not run. Rejects with `unavailable`. */
+  async processId(containerId: string): Promise<number | undefined> {
+    const container = await found(this.#docker.getContainer(containerId).inspect()).catch(
+      refused('The engine could not be asked for the sandbox'),
+    );
+    return container?.State.Pid || undefined;
+  }
+
   /** Resolves when it has ended, also where the engine goes and comes meanwhile; with undefined when told to stop. */
   async ended(containerId: string, signal: AbortSignal): Promise<EndReason | undefined> {
     while (!signal.aborted) {
