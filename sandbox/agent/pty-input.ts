@@ -1,5 +1,5 @@
 /** Writes what is typed into a terminal, as fast as its programs read it. node-pty itself would spin while they do not. */
-import { write } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { AGENT_LIMITS } from '../../src/sandbox/agent-protocol/index.ts';
 
 /** A terminal that takes nothing is tried again after this, and then ever more slowly … */
@@ -19,11 +19,11 @@ export class PtyInput {
   readonly #queue: Item[] = [];
   #queuedBytes = 0;
   #retryMs = RETRY_MS;
-  #timer: NodeJS.Timeout | undefined;
-  #isWriting = false;
-  #stopped: (() => void) | undefined;
+  /** While the terminal takes nothing. */
+  #retry: NodeJS.Timeout | undefined;
+  #isStopped = false;
 
-  /** `onTaken` hears of what was typed and has now been written. */
+  /** `fd` does not block. `onTaken` hears of what was typed and has now been written. */
   constructor(fd: number, onTaken: (typedBytes: number) => void) {
     this.#fd = fd;
     this.#onTaken = onTaken;
@@ -39,42 +39,47 @@ export class PtyInput {
     if (this.#queuedBytes < AGENT_LIMITS.inputBytes) this.#push({ bytes: Buffer.from(text), isAnswer: true });
   }
 
-  /** Calls back when no write is under way any more: only then the descriptor may be closed. */
-  stop(onStopped: () => void): void {
-    clearTimeout(this.#timer);
+  /** Nothing is written any more: the descriptor may be closed. */
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#retry);
     this.#queue.length = 0;
-    this.#stopped = onStopped;
-    if (!this.#isWriting) onStopped();
   }
 
   #push(item: Item): void {
-    if (this.#stopped) return;
+    if (this.#isStopped) return;
     this.#queue.push(item);
     this.#queuedBytes += item.bytes.length;
-    if (this.#queue.length === 1) this.#write();
+    if (!this.#retry) this.#write();
   }
 
   #write(): void {
-    const [item] = this.#queue;
-    if (!item) return;
-    this.#isWriting = true;
-    write(this.#fd, item.bytes, (error, written) => {
-      this.#isWriting = false;
-      if (this.#stopped) return this.#stopped();
-      if (!error) return this.#wrote(item, written);
-      // Nobody will ever read it.
-      if (error.code !== 'EAGAIN') return this.#wrote(item, item.bytes.length);
-      this.#timer = setTimeout(() => this.#write(), this.#retryMs);
-      this.#retryMs = Math.min(RETRY_MOST_MS, 2 * this.#retryMs);
-    });
+    for (let item = this.#queue[0]; item; item = this.#queue[0]) {
+      const written = this.#writeOnce(item.bytes);
+      if (written === undefined) return this.#writeLater();
+      this.#retryMs = RETRY_MS;
+      this.#queuedBytes -= written;
+      item.bytes = item.bytes.subarray(written);
+      if (item.bytes.length === 0) this.#queue.shift();
+      if (!item.isAnswer) this.#onTaken(written);
+    }
   }
 
-  #wrote(item: Item, bytes: number): void {
-    this.#retryMs = RETRY_MS;
-    this.#queuedBytes -= bytes;
-    item.bytes = item.bytes.subarray(bytes);
-    if (item.bytes.length === 0) this.#queue.shift();
-    if (!item.isAnswer) this.#onTaken(bytes);
-    this.#write();
+  /** How much it took; undefined while it takes nothing. In the caller's turn: a keystroke is not to wait for a thread. */
+  #writeOnce(bytes: Uint8Array): number | undefined {
+    try {
+      return writeSync(this.#fd, bytes);
+    } catch (error) {
+      // Otherwise nobody will ever read it.
+      return (error as NodeJS.ErrnoException).code === 'EAGAIN' ? undefined : bytes.length;
+    }
+  }
+
+  #writeLater(): void {
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#write();
+    }, this.#retryMs);
+    this.#retryMs = Math.min(RETRY_MOST_MS, 2 * this.#retryMs);
   }
 }

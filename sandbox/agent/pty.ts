@@ -112,6 +112,7 @@ export class Pty {
 
   #closeNow(): void {
     this.#state = 'closed';
-    this.input.stop(this.#close);
+    this.input.stop();
+    this.#close();
   }
 }

@@ -17,6 +17,9 @@ import { Screen } from './screen.ts';
 import { startShell } from './start-shell.ts';
 import { unfinishedBytes } from './unfinished.ts';
 
+/** The server is told what input was taken with the next output, when it is so much, or after so long. */
+const TAKEN_BYTES = AGENT_LIMITS.inputBytes / 4;
+const TAKEN_MS = 20;
 /** Output that is not on the screen yet; far below the ring, so that what follows a snapshot is always there. */
 const SCREEN_WAITS_BYTES = 64 * 1024;
 
@@ -41,6 +44,7 @@ export class Terminal implements Source<AgentMessage> {
   #input = 0;
   #taken = 0;
   #toldTaken = 0;
+  #telling: NodeJS.Timeout | undefined;
 
   /** Throws `ShellFailed`. */
   constructor(number: number, request: OpenRequest, events: TerminalEvents) {
@@ -50,10 +54,7 @@ export class Terminal implements Source<AgentMessage> {
     this.#pty = new Pty(startShell(request), {
       onOutput: (bytes) => this.#onOutput(bytes),
       onExit: (exit) => this.#onExit(exit),
-      onTaken: (bytes) => {
-        this.#taken += bytes;
-        if (!this.#isDisposed) events.wake(this);
-      },
+      onTaken: (bytes) => this.#onTaken(bytes),
     });
     this.#screen = new Screen(
       request,
@@ -125,6 +126,8 @@ export class Terminal implements Source<AgentMessage> {
   }
 
   next(): AgentMessage[] {
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
     if (this.#toldTaken === this.#taken) return [];
     this.#toldTaken = this.#taken;
     return [{ type: 'taken', terminal: this.number, input: this.#taken }];
@@ -132,6 +135,7 @@ export class Terminal implements Source<AgentMessage> {
 
   dispose(): void {
     this.#isDisposed = true;
+    clearTimeout(this.#telling);
     this.#readers.clear();
     this.#screen.dispose();
     this.govern();
@@ -142,7 +146,15 @@ export class Terminal implements Source<AgentMessage> {
     this.output.push(bytes);
     this.#screen.write(bytes);
     this.#wakeReaders();
+    if (this.#telling) this.#events.wake(this);
     this.govern();
+  }
+
+  #onTaken(bytes: number): void {
+    this.#taken += bytes;
+    if (this.#isDisposed) return;
+    if (this.#taken - this.#toldTaken >= TAKEN_BYTES) this.#events.wake(this);
+    else this.#telling ??= setTimeout(() => this.#events.wake(this), TAKEN_MS);
   }
 
   #onExit(exit: Exit): void {

@@ -61,6 +61,14 @@ export class Sender<M> {
 
   #pump(): void {
     const connection = this.#connection;
+    // What goes in one turn is one write.
+    connection.cork();
+    this.#send();
+    connection.uncork();
+  }
+
+  #send(): void {
+    const connection = this.#connection;
     while (connection.writable && !this.#pace && connection.writableLength < CONNECTION_BYTES) {
       if (this.#answers.length === 0 && this.#ready.size === 0) return;
       if (!this.#budget.take(performance.now())) {
