@@ -9,9 +9,9 @@ import { startReading, yesFlood, type Flood } from './reading.ts';
 import { socketOf, type Computer } from './shell.ts';
 
 const FLOOD = yesFlood(200);
-/** For viewers at different paces; each pace is met several times. */
-const SHORT_FLOOD = yesFlood(15);
-const TIMES = 2;
+/** For viewers at different paces; each is met several times. What the kernel keeps for one that reads nothing is a tenth of it. */
+const SHORT_FLOOD = yesFlood(40);
+const TIMES = 3;
 const MOST_ECHO_MS = 20;
 /** Of buffers and heap that the server may take for it. */
 const MOST_GROWTH_MIB = 64;

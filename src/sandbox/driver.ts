@@ -91,7 +91,10 @@ export interface SandboxDriver {
   /** Rejects with `unavailable` when the engine, the image or room for it is missing. */
   start(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox>;
   find(): Promise<FoundSandbox[]>;
-  /** Takes one that runs under a new fence. Its agent connects by itself. Rejects with `not_found` where it is gone. */
+  /**
+   * Takes one that runs, or is paused, under a new fence; it runs then. Its agent connects by itself. Rejects with
+   * `not_found` where it is gone.
+   */
   adopt(id: string, fence: number): Promise<Sandbox>;
   /** Ends one that nobody holds, and what it leaves but its volume. Repeatable. */
   remove(id: string): Promise<void>;

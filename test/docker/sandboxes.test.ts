@@ -66,6 +66,24 @@ test.each(['kill', 'end'] as const)(
   },
 );
 
+test('[SB-2] one that stood still when the server went goes on with the next', async () => {
+  await using world = await stage({ nodes: 1, redis: false });
+  const [node] = world.cluster.nodes;
+  const people = world.cluster.world();
+  const person = await people.person('Ada');
+  const ada = await people.socket(person);
+  const projectId = await projectOf(ada);
+  await exec(ada, projectId, 'echo here > /tmp/note');
+  const [id = ''] = await world.containers();
+  await node?.end();
+  await docker.getContainer(id).pause();
+  await node?.restart();
+  const again = await people.socket(person);
+  await expect.poll(() => statusOf(again, projectId), { timeout: 25_000 }).toBe('running');
+  expect(await exec(again, projectId, 'cat /tmp/note')).toBe('here\n');
+  expect(await world.containers()).toEqual([id]);
+});
+
 test('[SB-3] one that nobody uses is paused, goes on when it is used, and is stopped in the end', async () => {
   await using world = await stage({ nodes: 1, redis: false, env: { SANDBOX_IDLE_MINUTES: '0.03' } });
   const people = world.cluster.world();

@@ -107,7 +107,10 @@ class DockerDriver implements SandboxDriver {
   async adopt(id: string, fence: number): Promise<Sandbox> {
     const found = (await this.#deps.containers.list(id)).find(({ state }) => state !== 'ended');
     if (!found) throw new Fault('not_found', 'There is no such sandbox');
-    return new ContainerSandbox(this.#deps, await this.#link(id, fence), found);
+    const sandbox = new ContainerSandbox(this.#deps, await this.#link(id, fence), found);
+    // Its agent could not connect; nobody knows since when nobody has used it.
+    if (found.state === 'paused') await sandbox.resume();
+    return sandbox;
   }
 
   async remove(id: string): Promise<void> {
