@@ -2,6 +2,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { LIMITS } from '../../src/protocol/index.ts';
+import { codeOf } from '../support/calls.ts';
 import { createStand, eventually } from './terminals-setup.ts';
 
 /** What `seq` prints on a terminal. */
@@ -335,10 +336,7 @@ test("[TM-14] what viewers' terminals answer is not typed; too much at once is r
   ).rejects.toMatchObject({ code: 'too_large' });
   // Nobody reads it.
   const typing = Array.from({ length: 8 }, () =>
-    owner.call('terminal:input', { terminalId: other.terminalId, data: 'x'.repeat(32_000) }).then(
-      () => 'ok',
-      ({ code }: { code: string }) => code,
-    ),
+    codeOf(owner.call('terminal:input', { terminalId: other.terminalId, data: 'x'.repeat(32_000) })),
   );
   expect(await Promise.all(typing)).toContain('rate_limited');
 });
