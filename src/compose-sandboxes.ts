@@ -236,8 +236,9 @@ export function composeSandboxes(deps: SandboxFeatureParts): SandboxFeatures {
       takeRun: (projectId, ownerId) => sandboxes.takeRun(projectId, ownerId),
       endRun: (sandbox) => sandboxes.endRun(sandbox),
     },
-    async *filesOf(projectId) {
-      for await (const { file, open } of files.contents(projectId, async () => {})) {
+    async *filesOf(projectId, userId) {
+      const check = (): Promise<void> => sandboxes.require(projectId, userId, 'read');
+      for await (const { file, open } of files.contents(projectId, check)) {
         yield { path: file.path, sizeBytes: file.sizeBytes, open };
       }
     },
