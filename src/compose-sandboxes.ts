@@ -236,8 +236,9 @@ export function composeSandboxes(deps: SandboxFeatureParts): SandboxFeatures {
       takeRun: (projectId, ownerId) => sandboxes.takeRun(projectId, ownerId),
       endRun: (sandbox) => sandboxes.endRun(sandbox),
     },
-    async *filesOf(projectId) {
-      for await (const { file, open } of files.contents(projectId, async () => {})) {
+    async *filesOf(projectId, userId) {
+      const check = (): Promise<void> => sandboxes.require(projectId, userId, 'read');
+      for await (const { file, open } of files.contents(projectId, check)) {
         yield { path: file.path, sizeBytes: file.sizeBytes, open };
       }
     },
@@ -258,10 +259,10 @@ export function composeSandboxes(deps: SandboxFeatureParts): SandboxFeatures {
     return grant;
   }
 
-  /** To a port of a sandbox that runs on whatever node. */
-  async function connectTo(projectId: string, port: number, signal: AbortSignal): Promise<Duplex> {
+  /** To a port of a sandbox that runs on whatever node; undefined where it does not run. */
+  async function connectTo(projectId: string, port: number, signal: AbortSignal): Promise<Duplex | undefined> {
     const place = await sandboxes.find(projectId);
-    if (!place) throw new Fault('unavailable', 'The sandbox does not run');
+    if (!place) return undefined;
     const request: PortRequest = { projectId, port };
     return place.kind === 'here'
       ? portHere(request, signal)

@@ -1,7 +1,7 @@
 /** Projects over two servers on one database and one Redis, which is killed and comes back empty. */
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { call, heard } from '../support/calls.ts';
+import { call, codeOf, heard } from '../support/calls.ts';
 import { startNodes, type TestNodes } from '../support/nodes.ts';
 import { hasRedis, startRedis, type TestRedis } from '../support/redis.ts';
 import type { Person, TestServer } from '../support/server.ts';
@@ -37,10 +37,7 @@ describe.runIf(hasRedis())('projects on two nodes', { timeout: 90_000 }, () => {
       (error: { code: string }) => error.code,
     );
   const rename = (socket: Socket, projectId: string) =>
-    call(socket, 'project:update', { projectId, name: `Name ${Math.random()}` }).then(
-      () => 'ok',
-      (error: { code: string }) => error.code,
-    );
+    codeOf(call(socket, 'project:update', { projectId, name: `Name ${Math.random()}` }));
   const soon = { timeout: 10_000 };
 
   test('[PJ-5] [PJ-7] who comes, gets another role and goes does so on every server at once', async () => {

@@ -27,10 +27,11 @@ test('a sandbox ends with its server, and one whose agent has gone tells of it',
 test('much output comes whole', async () => {
   await using stage = await createStage();
   const sandbox = await stage.sandbox();
-  const viewer = await runIn(sandbox, 't', 'seq 200000; read line');
+  const viewer = await runIn(sandbox, 't', 'read line; seq 200000; read line');
+  sandbox.link.input('t', Buffer.from('\n'));
   await viewer.sees('\r\n200000\r\n');
   expect(viewer.snapshots).toEqual([]);
-  expect(viewer.text()).toBe(Array.from({ length: 200_000 }, (_, i) => `${i + 1}\r\n`).join(''));
+  expect(viewer.text()).toBe(`\r\n${Array.from({ length: 200_000 }, (_, i) => `${i + 1}\r\n`).join('')}`);
 });
 
 test('output and errors are told apart, in whatever pieces they come', async () => {

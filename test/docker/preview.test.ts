@@ -170,6 +170,39 @@ describe.each(PLACES)('previews at %s', (_place, open) => {
   });
 });
 
+test.runIf(hasRedis())(
+  '[PV-5] while another server takes a sandbox over, nothing wrong is said of its ports',
+  async () => {
+    const { cluster } = ends.use(await startDockerCluster({ nodes: 2, env: { SANDBOX_VOLUME_MIB: '64' } }));
+    const { near, far } = await peopleOf(cluster.world(0), cluster.world(1));
+    const { project } = await call(near, 'project:create', { name: 'A project', template: 'empty' });
+    const projectId = project.id;
+    const shell = await openShell(near, projectId);
+    await shell.type("node -e \"require('http').createServer((_, response) => response.end('here')).listen(3000)\"\n");
+    const portsOf = async (): Promise<number[]> => (await call(far, 'sandbox:status', { projectId })).sandbox.ports;
+    await expect.poll(portsOf, { timeout: 20_000 }).toEqual([3000]);
+    const { url } = await call(far, 'sandbox:preview-url', { projectId, port: 3000 });
+    const { origin } = new URL(url);
+    const cookie = (await ask(url)).resume().headers['set-cookie']?.[0]?.split(';')[0] ?? '';
+    expect(await text(await ask(origin, { cookie }))).toBe('here');
+    await cluster.nodes[0]?.kill();
+    const said = new Set<string>();
+    await expect
+      .poll(
+        async () => {
+          const answer = await ask(origin, { cookie });
+          const page = await text(answer);
+          if (answer.statusCode !== 200) said.add(`${answer.statusCode} ${page.split('.')[0]}`);
+          return page;
+        },
+        { timeout: 60_000 },
+      )
+      .toBe('here');
+    expect([...said]).toContain('503 The sandbox does not answer');
+    expect([...said].filter((line) => !line.startsWith('503 The sandbox '))).toEqual([]);
+  },
+);
+
 describe.runIf(hasChromium() && hasNpmRegistry())('the page of a project', () => {
   let browser: Browser;
   let frameUrl = '';

@@ -156,7 +156,7 @@ test('[AG-17] more frames of streams in a second than allowed end the link', asy
   await using stage = await createStage();
   const link = await stage.link();
   const agent = await bulkAgent(stage, link);
-  const messages = Array.from({ length: 2 * AGENT_LIMITS.framesPerSecondTaken }, (_, i): AgentMessage => ({
+  const messages = Array.from({ length: 4 * AGENT_LIMITS.framesPerSecondTaken }, (_, i): AgentMessage => ({
     type: 'incoming',
     stream: FIRST + i,
     listener: 'npm',

@@ -84,8 +84,10 @@ test('[AG-9] a position that is no longer kept gives the screen, and the output 
   const link = await stage.link();
   stage.agent();
   const colour = "printf '\\033[31m'";
-  await link.open(shell('t', `${colour}; seq 1 100000; read line; seq 1 10; read line`));
+  await link.open(shell('t', `read line; ${colour}; seq 1 100000; read line; seq 1 10; read line`));
   const watcher = view(link, 't');
+  // With a reader there it goes at that one's pace.
+  link.input('t', Buffer.from('\n'));
   await watcher.sees('\r\n100000\r\n');
   const viewer = view(link, 't', { after: 10 });
   await viewer.sees('100000');
@@ -121,11 +123,12 @@ test('[AG-10] a reader that takes nothing stalls nobody, and gets the screen whe
   await using stage = await createStage();
   const link = await stage.link();
   stage.agent();
-  await link.open(shell('flood', 'seq 1 200000; echo the end; read line'));
+  await link.open(shell('flood', 'read line; seq 1 200000; echo the end; read line'));
   await link.open(shell('other', 'read line; echo "got $line"'));
   const slow = view(link, 'flood', { creditBytes: 1_000, keepsUp: false });
   const fast = view(link, 'flood');
   const other = view(link, 'other');
+  link.input('flood', Buffer.from('\n'));
   link.input('other', Buffer.from('hello\n'));
   await other.sees('got hello');
   await fast.sees('the end');
@@ -168,8 +171,9 @@ test('[AG-12] what was said before the end comes before the end, also when nobod
   stage.agent();
   // More than the lag that pauses the terminal, and less than what the kernel keeps besides.
   const lines = 14_000;
-  await link.open(shell('t', `seq 1 ${lines}; echo pid=$$`));
+  await link.open(shell('t', `read line; seq 1 ${lines}; echo pid=$$`));
   const viewer = view(link, 't', { creditBytes: 1, keepsUp: false });
+  link.input('t', Buffer.from('\n'));
   await expect.poll(() => viewer.position()).toBe(1);
   await link.open(shell('later', 'sleep 1; echo waited'));
   await view(link, 'later').sees('waited');
@@ -178,7 +182,7 @@ test('[AG-12] what was said before the end comes before the end, also when nobod
   await viewer.ends();
   expect(viewer.snapshots).toEqual([]);
   expect(viewer.text().replace(/pid=\d+\r\n$/, '')).toBe(
-    Array.from({ length: lines }, (_, i) => `${i + 1}\r\n`).join(''),
+    `\r\n${Array.from({ length: lines }, (_, i) => `${i + 1}\r\n`).join('')}`,
   );
 });
 
@@ -187,8 +191,9 @@ test('[AG-12] a process that a shell leaves behind does not keep its terminal fr
   const link = await stage.link();
   stage.agent();
   await link.open(shell('quiet', "trap '' HUP; sleep 1000 & echo pid=$!"));
-  await link.open(shell('loud', "trap '' HUP; yes & echo pid=$!"));
+  await link.open(shell('loud', "trap '' HUP; read line; yes & echo pid=$!"));
   const [quiet, loud] = [view(link, 'quiet'), view(link, 'loud')];
+  link.input('loud', Buffer.from('\n'));
   await quiet.ends();
   await loud.ends();
   await link.killAll();

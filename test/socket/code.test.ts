@@ -1,7 +1,7 @@
 /** Running code through a whole server, in sandboxes that are processes of this machine. */
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { call, heard } from '../support/calls.ts';
+import { call, codeOf, heard } from '../support/calls.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -21,12 +21,6 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
   if (errors.length > 0) throw new AggregateError(errors, `The server had ${errors.length} errors`);
 });
-
-const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'ok',
-    (error: { code: string }) => error.code,
-  );
 
 test('[RN-1] with wait the answer carries output, exit code and time', async () => {
   const answer = await call(a, 'code:run', {

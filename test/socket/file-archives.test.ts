@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openArchive } from '../../src/features/files/zip-in.ts';
 import { LIMITS } from '../../src/protocol/index.ts';
 import { archiveOf, SYMLINK, type Archived } from '../support/archives.ts';
-import { call, heard } from '../support/calls.ts';
+import { call, codeOf, heard } from '../support/calls.ts';
 import { startServer, type HttpAnswer, type Person, type TestServer } from '../support/server.ts';
 import { blobFiles, formOf, PNG, pngOf, post } from '../support/uploads.ts';
 
@@ -63,11 +63,6 @@ const stored = async (): Promise<number> => (await blobFiles(dataDir)).blobs.len
 const spooled = (): Promise<string[]> => readdir(join(dataDir, 'spool'));
 const pathsOf = async (projectId: string): Promise<string[]> =>
   (await call(a, 'file:tree', { projectId })).files.map(({ path }) => path);
-const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'ok',
-    (error: { code: string }) => error.code,
-  );
 
 /** Contents as text, a character for each byte: comparing megabytes one by one takes minutes. */
 const shown = (contents: Record<string, Buffer>): Record<string, string> =>

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LIMITS } from '../../src/protocol/index.ts';
-import { call, heard } from '../support/calls.ts';
+import { call, codeOf, heard } from '../support/calls.ts';
 import { startServer, type HttpAnswer, type Person, type TestServer } from '../support/server.ts';
 import { blobFiles, formOf, PNG, pngOf, post, type Upload } from '../support/uploads.ts';
 
@@ -60,11 +60,6 @@ const download = (fileId: string, as = ada, headers: Record<string, string> = {}
   get(`/api/files/${fileId}/content${query}`, { authorization: `Bearer ${as.accessToken}`, ...headers });
 const bytesOf = async (response: Response): Promise<Buffer> => Buffer.from(await response.arrayBuffer());
 const stored = async (): Promise<number> => (await blobFiles(dataDir)).blobs.length;
-const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'ok',
-    (error: { code: string }) => error.code,
-  );
 const binary = (seed: number, length = 5_000): Buffer =>
   Buffer.from(Array.from({ length }, (_, i) => (i * seed) % 256));
 

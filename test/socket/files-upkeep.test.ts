@@ -9,7 +9,7 @@ import type { PendingChange, RowChange } from '../../src/features/files/model.ts
 import { LIMITS } from '../../src/protocol/index.ts';
 import { connectDatabase, type Database } from '../../src/storage/database.ts';
 import { startEmbeddedMongo, type EmbeddedMongo } from '../../src/storage/embedded-mongo/index.ts';
-import { call, heard } from '../support/calls.ts';
+import { call, codeOf, heard } from '../support/calls.ts';
 import { freshDatabaseUri } from '../support/database.ts';
 import { silentLog as log } from '../support/log.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
@@ -55,11 +55,6 @@ const rows = (name: string, filter: object = {}) => collection(name).countDocume
 const id = (text: string) => new Types.ObjectId(text);
 /** Jobs are looked for every few seconds. */
 const eventually = <T>(read: () => T) => expect.poll(read, { timeout: 25_000, interval: 100 });
-const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'ok',
-    (error: { code: string }) => error.code,
-  );
 
 const create = async (path: string, content = '') => (await call(a, 'file:create', { projectId, path, content })).file;
 const pathsOf = async () => (await call(a, 'file:tree', { projectId })).files.map(({ path }) => path);

@@ -2,7 +2,7 @@
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LIMITS } from '../../src/protocol/index.ts';
-import { call, heard } from '../support/calls.ts';
+import { call, codeOf, heard } from '../support/calls.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -24,11 +24,6 @@ afterAll(async () => {
   if (errors.length > 0) throw new AggregateError(errors, `The server had ${errors.length} errors`);
 });
 
-const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'ok',
-    (error: { code: string }) => error.code,
-  );
 const messageOf = (promise: Promise<unknown>): Promise<string> =>
   promise.then(
     () => 'ok',

@@ -8,7 +8,7 @@ import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectDatabase, type Database } from '../../src/storage/database.ts';
 import { startEmbeddedMongo, type EmbeddedMongo } from '../../src/storage/embedded-mongo/index.ts';
-import { call, heard } from '../support/calls.ts';
+import { call, codeOf, heard } from '../support/calls.ts';
 import { freshDatabaseUri } from '../support/database.ts';
 import { silentLog as log } from '../support/log.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
@@ -43,11 +43,6 @@ afterAll(async () => {
 });
 
 const newProject = async () => (await call(a, 'project:create', { name: 'A project' })).project.id;
-const code = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'ok',
-    (error: { code: string }) => error.code,
-  );
 const someone = async () => {
   const person = await server.person();
   return { person, socket: await server.socket(person) };
@@ -65,7 +60,7 @@ test('[PJ-12] a token lets in as many as it has uses, each once, with its role',
   await expect.poll(() => joined).toEqual([{ projectId, userId: ben.person.id, role: 'viewer' }]);
   const { body } = await server.request('POST', '/api/projects/accept-invite', { as: eve.person, body: { token } });
   expect(body).toMatchObject({ data: { project: { id: projectId, role: 'viewer' } } });
-  expect(await code(call(tom.socket, 'project:accept-invite', { token }))).toBe('not_found');
+  expect(await codeOf(call(tom.socket, 'project:accept-invite', { token }))).toBe('not_found');
   expect((await call(a, 'project:invites', { projectId })).items).toEqual([{ ...invite, uses: 2 }]);
   // Who is in already stays as they are.
   const other = await call(a, 'project:invite', { projectId });
@@ -89,7 +84,7 @@ test('[PJ-12] [PJ-10] is shown to who makes it, again only to a repetition, and 
 
 test('[PJ-13] what is unknown, expired, revoked, or of a project that is deleted, is not_found', async () => {
   const { socket } = await someone();
-  const accept = (token: string) => code(call(socket, 'project:accept-invite', { token }));
+  const accept = (token: string) => codeOf(call(socket, 'project:accept-invite', { token }));
   expect(await accept('x'.repeat(43))).toBe('not_found');
 
   const projectId = await newProject();
@@ -112,7 +107,7 @@ test('[PJ-13] who was removed comes back by a newer invite only; who left may co
   const projectId = await newProject();
   const { person, socket } = await someone();
   const old = await call(a, 'project:invite', { projectId, maxUses: 5 });
-  const accept = (token: string) => code(call(socket, 'project:accept-invite', { token }));
+  const accept = (token: string) => codeOf(call(socket, 'project:accept-invite', { token }));
   expect(await accept(old.token)).toBe('ok');
   await call(socket, 'project:leave', { projectId });
   nowMs += 1_000;
@@ -133,7 +128,7 @@ test('[PJ-12] [PJ-13] who was cut off after their use was taken comes in at the 
   const used: object = { $inc: { usesLeft: -1 }, $push: { usedBy: new Types.ObjectId(person.id) } };
   await database.connection.collection('projectInvites').updateOne({ _id: new Types.ObjectId(invite.id) }, used);
   expect((await call(socket, 'project:accept-invite', { token })).project).toMatchObject({ id: projectId });
-  expect(await code(call((await someone()).socket, 'project:accept-invite', { token }))).toBe('not_found');
+  expect(await codeOf(call((await someone()).socket, 'project:accept-invite', { token }))).toBe('not_found');
 });
 
 test('[PJ-17] open invites are listed newest first, page by page, and limited', async () => {
@@ -143,7 +138,7 @@ test('[PJ-17] open invites are listed newest first, page by page, and limited', 
     nowMs += 1;
     made.push((await call(a, 'project:invite', { projectId })).invite.id);
   }
-  expect(await code(call(a, 'project:invite', { projectId }))).toBe('quota_exceeded');
+  expect(await codeOf(call(a, 'project:invite', { projectId }))).toBe('quota_exceeded');
   const first = await call(a, 'project:invites', { projectId, limit: 60 });
   const rest = await call(a, 'project:invites', { projectId, limit: 60, cursor: first.next ?? '' });
   expect([...first.items, ...rest.items].map(({ id }) => id)).toEqual(made.toReversed());

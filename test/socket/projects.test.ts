@@ -1,7 +1,7 @@
 /** Projects through a whole server: who sees and may do what, and what everybody hears of it. */
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { call, heard } from '../support/calls.ts';
+import { call, codeOf, heard } from '../support/calls.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -25,11 +25,6 @@ afterAll(async () => {
 
 const create = async (socket: Socket, more: object = {}) =>
   (await call(socket, 'project:create', { name: 'A project', ...more })).project;
-const code = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'ok',
-    (error: { code: string }) => error.code,
-  );
 
 /** A project of Ada's with Ben in it. */
 async function shared(role: 'editor' | 'viewer' = 'editor', more: object = {}): Promise<string> {
@@ -70,7 +65,7 @@ describe('a project', () => {
     ['large settings', { name: 'abc', settings: { text: 'a'.repeat(16 * 1024) } }],
     ['settings that are no object', { name: 'abc', settings: [] }],
   ])('%s is invalid', async (_what, input) => {
-    expect(await code(call(a, 'project:create', input as never))).toBe('invalid');
+    expect(await codeOf(call(a, 'project:create', input as never))).toBe('invalid');
   });
 
   test('[PJ-1] is not_found for who may not know of it', async () => {
@@ -92,18 +87,18 @@ describe('a project', () => {
       ['project:invites', { projectId }],
       ['project:revoke-invite', { projectId, inviteId: projectId }],
     ] as const) {
-      expect([name, await code(call(e, name, input as never))]).toEqual([name, 'not_found']);
+      expect([name, await codeOf(call(e, name, input as never))]).toEqual([name, 'not_found']);
     }
     await call(a, 'project:delete', { projectId });
-    expect(await code(call(b, 'project:get', { projectId }))).toBe('not_found');
-    expect(await code(call(a, 'project:get', { projectId }))).toBe('not_found');
+    expect(await codeOf(call(b, 'project:get', { projectId }))).toBe('not_found');
+    expect(await codeOf(call(a, 'project:get', { projectId }))).toBe('not_found');
   });
 
   test('[PJ-2] may be changed by editors, and ruled by its owner only', async () => {
     const [edited, viewed] = [await shared('editor'), await shared('viewer')];
     const change = { name: 'New name', description: '', settings: { a: 1 } };
     expect(await call(b, 'project:update', { projectId: edited, ...change })).toMatchObject({ project: change });
-    expect(await code(call(b, 'project:update', { projectId: viewed, ...change }))).toBe('forbidden');
+    expect(await codeOf(call(b, 'project:update', { projectId: viewed, ...change }))).toBe('forbidden');
     expect(await call(b, 'project:get', { projectId: viewed })).toMatchObject({ project: { role: 'viewer' } });
     for (const projectId of [edited, viewed]) {
       for (const [name, input] of [
@@ -118,7 +113,7 @@ describe('a project', () => {
         ['project:invites', {}],
         ['project:revoke-invite', { inviteId: projectId }],
       ] as const) {
-        expect([name, await code(call(b, name, { projectId, ...input } as never))]).toEqual([name, 'forbidden']);
+        expect([name, await codeOf(call(b, name, { projectId, ...input } as never))]).toEqual([name, 'forbidden']);
       }
     }
     const archived = await call(a, 'project:update', { projectId: edited, status: 'archived' });
@@ -128,10 +123,10 @@ describe('a project', () => {
   test('[PJ-3] has one owner, who hands it over before they leave', async () => {
     const projectId = await shared('viewer');
     const roles = heard(a, 'project:role-changed');
-    expect(await code(call(a, 'project:leave', { projectId }))).toBe('conflict');
-    expect(await code(call(a, 'project:remove-member', { projectId, userId: ada.id }))).toBe('conflict');
-    expect(await code(call(a, 'project:set-role', { projectId, userId: ada.id, role: 'viewer' }))).toBe('invalid');
-    expect(await code(call(a, 'project:set-role', { projectId, userId: eve.id, role: 'owner' }))).toBe('not_found');
+    expect(await codeOf(call(a, 'project:leave', { projectId }))).toBe('conflict');
+    expect(await codeOf(call(a, 'project:remove-member', { projectId, userId: ada.id }))).toBe('conflict');
+    expect(await codeOf(call(a, 'project:set-role', { projectId, userId: ada.id, role: 'viewer' }))).toBe('invalid');
+    expect(await codeOf(call(a, 'project:set-role', { projectId, userId: eve.id, role: 'owner' }))).toBe('not_found');
     await call(a, 'project:set-role', { projectId, userId: ben.id, role: 'owner' });
     await expect
       .poll(() => roles)
@@ -147,13 +142,13 @@ describe('a project', () => {
         { userId: ben.id, role: 'owner' },
       ],
     });
-    expect(await code(call(a, 'project:delete', { projectId }))).toBe('forbidden');
+    expect(await codeOf(call(a, 'project:delete', { projectId }))).toBe('forbidden');
     // Back and away: both are editors without the ownership.
     await call(b, 'project:set-role', { projectId, userId: ada.id, role: 'owner' });
     await call(b, 'project:update', { projectId, name: 'As an editor' });
     await call(b, 'project:leave', { projectId });
     await call(b, 'project:leave', { projectId });
-    expect(await code(call(b, 'project:get', { projectId }))).toBe('not_found');
+    expect(await codeOf(call(b, 'project:get', { projectId }))).toBe('not_found');
   });
 
   test('[PJ-4] that is public can be read and copied by everybody, without members and settings', async () => {
@@ -169,7 +164,7 @@ describe('a project', () => {
       ['project:leave', {}],
       ['project:invites', {}],
     ] as const) {
-      expect([name, await code(call(e, name, { projectId, ...input } as never))]).toEqual([name, 'forbidden']);
+      expect([name, await codeOf(call(e, name, { projectId, ...input } as never))]).toEqual([name, 'forbidden']);
     }
     expect((await call(e, 'project:duplicate', { projectId })).project).toMatchObject({
       name: 'A project copy',
@@ -178,7 +173,7 @@ describe('a project', () => {
       settings: {},
     });
     await call(a, 'project:update', { projectId, visibility: 'private' });
-    expect(await code(call(e, 'project:get', { projectId }))).toBe('not_found');
+    expect(await codeOf(call(e, 'project:get', { projectId }))).toBe('not_found');
   });
 
   test('[PJ-8] [PJ-17] is listed by status, name and star, the last changed first', async () => {
@@ -211,7 +206,7 @@ describe('a project', () => {
     expect(paged).toEqual([fourth, second, fifth, third]);
     const { body } = await server.request('GET', '/api/projects?starred=true&limit=1', { as: owner });
     expect(body).toMatchObject({ data: { items: [{ id: third, starred: true, role: 'owner' }], next: null } });
-    expect(await code(call(socket, 'project:list', { cursor: 'nonsense' }))).toBe('invalid');
+    expect(await codeOf(call(socket, 'project:list', { cursor: 'nonsense' }))).toBe('invalid');
   });
 
   test("[PJ-9] has each member's own star, told to their other devices", async () => {
@@ -234,7 +229,7 @@ describe('a project', () => {
     expect((await call(a, 'project:list', { status: 'deleted' })).items).toContainEqual(
       expect.objectContaining({ id: projectId, deletedAt: expect.any(String) }),
     );
-    expect(await code(call(b, 'project:restore', { projectId }))).toBe('not_found');
+    expect(await codeOf(call(b, 'project:restore', { projectId }))).toBe('not_found');
     expect((await call(a, 'project:restore', { projectId })).project).toMatchObject({ id: projectId });
     await call(a, 'project:restore', { projectId });
     await expect.poll(() => back.filter(({ project }) => project.id === projectId)).toHaveLength(1);
@@ -312,8 +307,8 @@ describe('members', () => {
     const rest = await call(b, 'project:members', { projectId, cursor: first.next ?? '' });
     expect(rest).toMatchObject({ items: [{ userId: eve.id, role: 'editor' }], next: null });
     const nobody = '0'.repeat(24);
-    expect(await code(call(a, 'project:add-member', { projectId, userId: nobody }))).toBe('not_found');
-    expect(await code(call(a, 'project:set-role', { projectId, userId: nobody, role: 'viewer' }))).toBe('not_found');
+    expect(await codeOf(call(a, 'project:add-member', { projectId, userId: nobody }))).toBe('not_found');
+    expect(await codeOf(call(a, 'project:set-role', { projectId, userId: nobody, role: 'viewer' }))).toBe('not_found');
   });
 
   test('[PJ-3] however handing over, leaving and removing meet, the owner is a member and hears the project', async () => {

@@ -16,6 +16,9 @@ test('[PU-9] everybody in a large group is notified, also when the server stops 
   const path = await mkdtemp(join(tmpdir(), 'atelier-group-'));
   const dataDir = await mkdtemp(join(tmpdir(), 'atelier-group-'));
   const failures: unknown[] = [];
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning);
+  process.on('warning', onWarning);
   const engine = await startEmbeddedMongo({ path, port: 0, onError: (error) => failures.push(error) });
   const mongoose = new Mongoose();
   await mongoose.connect(engine.uri, { dbName: 'atelier' });
@@ -53,7 +56,9 @@ test('[PU-9] everybody in a large group is notified, also when the server stops 
     expect(devices.filter(({ shown: all }) => all.length > 1).length).toBeLessThanOrEqual(20 + LIMITS.pushSendsAtOnce);
     expect(own.shown).toEqual([]);
     expect([service.complaints, failures, second.errors]).toEqual([[], [], []]);
+    expect(warnings.filter(({ name }) => name === 'MaxListenersExceededWarning')).toEqual([]);
   } finally {
+    process.off('warning', onWarning);
     await mongoose.disconnect();
     await engine.close();
     await rm(path, { recursive: true });

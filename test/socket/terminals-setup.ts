@@ -67,7 +67,7 @@ export interface Member {
   open(input?: Partial<Input<Contract['terminal:open']>>): Promise<Screen>;
   /** In place of a `former` attachment of this socket, which hears nothing more from the answer on. */
   attach(terminalId: string, input?: Partial<Input<Contract['terminal:attach']>>, former?: Screen): Promise<Screen>;
-  /** The client's end of the connection stops to read, and goes on. */
+  /** The client's end of the connection stops to read, and goes on. Meanwhile it says that it is there. */
   stopReading(): void;
   readOn(): void;
 }
@@ -266,10 +266,23 @@ export async function createStand({ nodes: nodeCount = 1 } = {}): Promise<Stand>
   };
 }
 
+/** What a client's connection is made of. */
+interface Transport {
+  ws: { _socket: { pause(): void; resume(): void } };
+  onPacket(packet: { type: 'ping' }): void;
+}
+
+/** Often enough for the server, which waits for `pingIntervalMs` and `pingTimeoutMs`. */
+const PING_MS = 1_000;
+
 async function connect(url: string, userId: string, projectId: string): Promise<Member> {
   const socket = io(url, { auth: { token: userId }, transports: ['websocket'], forceNew: true, reconnection: false });
   const all = new Map<string, unknown[]>();
-  socket.onAny((name: string, data: unknown) => all.set(name, [...(all.get(name) ?? []), data]));
+  socket.onAny((name: string, data: unknown) => {
+    const ofName = all.get(name);
+    if (ofName) ofName.push(data);
+    else all.set(name, [data]);
+  });
   await once(socket as never, 'hello');
   const call: Member['call'] = async (name, input) => {
     const answer = (await socket.timeout(20_000).emitWithAck(name, input)) as
@@ -278,8 +291,8 @@ async function connect(url: string, userId: string, projectId: string): Promise<
     if (answer.ok) return answer.data;
     throw Object.assign(new Error(`${name}: ${answer.error.message}`), answer.error);
   };
-  const tcp = (): { pause(): void; resume(): void } =>
-    (socket.io.engine.transport as unknown as { ws: { _socket: { pause(): void; resume(): void } } }).ws._socket;
+  const transport = (): Transport => socket.io.engine.transport as unknown as Transport;
+  let living: NodeJS.Timeout | undefined;
   return {
     userId,
     socket,
@@ -288,8 +301,17 @@ async function connect(url: string, userId: string, projectId: string): Promise<
     open: (input = {}) => watch(socket, 'terminal:open', { projectId, cols: 80, rows: 24, ...input }, 0),
     attach: (terminalId, input = {}, former) =>
       watch(socket, 'terminal:attach', { terminalId, ...input }, input.after ?? 0, former),
-    stopReading: () => tcp().pause(),
-    readOn: () => tcp().resume(),
+    stopReading() {
+      transport().ws._socket.pause();
+      clearInterval(living);
+      // As if the server had asked: neither end takes the other for gone, however long a busy machine needs.
+      living = setInterval(() => transport().onPacket({ type: 'ping' }), PING_MS);
+      socket.once('disconnect', () => clearInterval(living));
+    },
+    readOn() {
+      clearInterval(living);
+      transport().ws._socket.resume();
+    },
   };
 }
 

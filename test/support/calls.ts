@@ -16,6 +16,13 @@ export async function call<K extends keyof AtelierContract>(
   throw Object.assign(new Error(`${name}: ${answer.error.message}`), answer.error);
 }
 
+/** The code that a call is refused with, or `ok`. */
+export const codeOf = (answer: Promise<unknown>): Promise<string> =>
+  answer.then(
+    () => 'ok',
+    (error: { code: string }) => error.code,
+  );
+
 /** What a socket hears of an event from now on; the list grows. */
 export function heard<K extends keyof AtelierEvents>(socket: Socket, event: K): EventData<AtelierEvents[K]>[] {
   const all: EventData<AtelierEvents[K]>[] = [];

@@ -349,13 +349,26 @@ describe('when there is nothing to see', () => {
     const broken = await site.ask(other.origin, { headers: { cookie: other.cookie } });
     expect(broken).toMatchObject({ status: 502, body: expect.stringContaining('gave no answer') });
 
-    const off = ends.use(
-      await startPreviews({
-        connect: () => Promise.reject(new Fault('unavailable', 'No sandbox runs')),
-      }),
-    );
+    const off = ends.use(await startPreviews({ connect: async () => undefined }));
     const away = await off.enter(5173);
-    expect((await off.ask(away.origin, { headers: { cookie: away.cookie } })).status).toBe(503);
+    expect(await off.ask(away.origin, { headers: { cookie: away.cookie } })).toMatchObject({
+      status: 503,
+      headers: { 'retry-after': '3' },
+      body: expect.stringContaining('The sandbox is not running'),
+    });
+  });
+
+  test.each([
+    ['is out of reach', new Fault('unavailable', 'The other node is not heard of')],
+    ['is waited for in vain', new DOMException('The operation timed out', 'TimeoutError')],
+  ])('[PV-5] of a sandbox that %s it is not said that nobody listens', async (_how, error) => {
+    const own = ends.use(await startPreviews({ connect: () => Promise.reject(error) }));
+    const { origin, cookie } = await own.enter(5173);
+    expect(await own.ask(origin, { headers: { cookie, accept: 'text/html' } })).toMatchObject({
+      status: 503,
+      headers: { 'retry-after': '3', refresh: '3' },
+      body: expect.stringContaining('The sandbox does not answer'),
+    });
   });
 
   test('nothing is connected for a visitor who has gone meanwhile', async () => {

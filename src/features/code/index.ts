@@ -29,8 +29,8 @@ export interface CodeDeps {
     takeRun: (projectId: string | undefined, ownerId: string) => Promise<Sandbox>;
     endRun: (sandbox: Sandbox) => Promise<void>;
   };
-  /** The files of a project, for the copy that a run gets. */
-  filesOf: (projectId: string) => AsyncIterable<RunFile>;
+  /** The files of a project, for the copy that a run gets, while the user may read them. */
+  filesOf: (projectId: string, userId: string) => AsyncIterable<RunFile>;
   audit: Audit;
   log: Log;
   now: () => number;
@@ -51,7 +51,7 @@ export function createCode(deps: CodeDeps): CodeFeature {
     const sandbox = await sandboxes.takeRun(projectId, userId);
     try {
       const path = request.path ?? snippetName(language);
-      await putFiles(sandbox, filesFor({ path, code, projectId }));
+      await putFiles(sandbox, filesFor(userId, { path, code, projectId }));
       return {
         process: await startIn(sandbox, commandFor(language, path)),
         ranOutOfMemory: async () => (await memoryKills(sandbox)) > 0,
@@ -63,15 +63,13 @@ export function createCode(deps: CodeDeps): CodeFeature {
     }
   }
 
-  async function* filesFor(wanted: {
-    path: string;
-    code: string | undefined;
-    projectId: string | undefined;
-  }): AsyncGenerator<RunFile> {
-    const { path, code, projectId } = wanted;
+  async function* filesFor(
+    userId: string,
+    { path, code, projectId }: { path: string; code: string | undefined; projectId: string | undefined },
+  ): AsyncGenerator<RunFile> {
     let isThere = code !== undefined;
     if (projectId !== undefined) {
-      for await (const file of filesOf(projectId)) {
+      for await (const file of filesOf(projectId, userId)) {
         isThere ||= file.path === path;
         yield file;
       }

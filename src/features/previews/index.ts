@@ -13,6 +13,7 @@ import { Fault, toFault } from '../../protocol/index.ts';
 import { forward, forwardUpgrade, HEADER_BYTES } from './forward.ts';
 import { createPreviewModels } from './model.ts';
 import {
+  NO_ANSWER_NOW,
   NO_PREVIEW,
   nobodyListens,
   noHttp,
@@ -36,8 +37,11 @@ export interface PreviewsDeps {
    */
   previewUrl: string | undefined;
   secret: string;
-  /** To a port of the project's sandbox. Rejects with `upstream` where nobody listens, `unavailable` where none runs. */
-  connect: (projectId: string, port: number, signal: AbortSignal) => Promise<Duplex>;
+  /**
+   * To a port of the project's sandbox; undefined where none runs. Rejects with `upstream` where nobody listens, and with
+   * `unavailable` where it cannot be reached now, as while another server takes it over.
+   */
+  connect: (projectId: string, port: number, signal: AbortSignal) => Promise<Duplex | undefined>;
   isLive: (sessionId: string) => Promise<boolean>;
   /** Rejects with a Fault for who is no member, also of a public project. */
   requireMember: (projectId: string, userId: string) => Promise<unknown>;
@@ -288,6 +292,7 @@ class PreviewServer implements Previews {
         place.port,
         AbortSignal.any([gone.signal, AbortSignal.timeout(CONNECT_MS)]),
       );
+      if (!connection) return NOT_RUNNING;
       connection.on('error', () => connection?.destroy());
       if (gone.signal.aborted) return undefined;
       await work(connection);
@@ -296,8 +301,8 @@ class PreviewServer implements Previews {
       if (gone.signal.aborted || visitor.destroyed) return undefined;
       if (connection) return noHttp(place.port);
       const code = error instanceof DOMException && error.name === 'TimeoutError' ? 'timeout' : toFault(error).code;
-      if (code === 'upstream' || code === 'timeout') return nobodyListens(place.port);
-      if (code === 'unavailable' || code === 'not_found') return NOT_RUNNING;
+      if (code === 'upstream') return nobodyListens(place.port);
+      if (code === 'unavailable' || code === 'not_found' || code === 'timeout') return NO_ANSWER_NOW;
       throw error;
     } finally {
       visitor.off('close', end);

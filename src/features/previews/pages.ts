@@ -20,6 +20,12 @@ export const NOT_RUNNING: Notice = {
   text: 'Start it in the project. This page asks again by itself.',
   retrySeconds: 3,
 };
+export const NO_ANSWER_NOW: Notice = {
+  status: 503,
+  title: 'The sandbox does not answer',
+  text: 'It is busy, or another server is about to take it over. This page asks again by itself.',
+  retrySeconds: 3,
+};
 export const TOO_MANY: Notice = {
   status: 503,
   title: 'Too many connections',
@@ -55,10 +61,12 @@ export const OWN_HEADERS = {
 export function show(request: IncomingMessage, response: ServerResponse, notice: Notice): void {
   const { status, title, text, retrySeconds } = notice;
   const isPage = request.headers.accept?.includes('text/html') ?? false;
+  const retry = retrySeconds === undefined ? {} : { 'retry-after': String(retrySeconds) };
   const refresh = retrySeconds === undefined || request.method !== 'GET' ? {} : { refresh: String(retrySeconds) };
   const body = isPage ? pageOf(title, text) : `${title}. ${text}\n`;
   response.writeHead(status, {
     ...OWN_HEADERS,
+    ...retry,
     ...(isPage ? refresh : {}),
     'content-type': isPage ? 'text/html; charset=utf-8' : 'text/plain; charset=utf-8',
     'content-length': Buffer.byteLength(body),

@@ -2,6 +2,7 @@
  * The jobs of push: one for each message goes through the members in pages, from where an earlier run has come; one for
  * each device that could not be reached tries again. Both look at the message and at who is away when they run.
  */
+import { setMaxListeners } from 'node:events';
 import { Types } from 'mongoose';
 import type { JobRun, Jobs } from '../../cluster/index.ts';
 import { Fault, LIMITS } from '../../protocol/index.ts';
@@ -95,6 +96,8 @@ export class FanOut {
 
   async #fanOut({ data, resume, signal, progress }: JobRun<MessageJob, Progress>): Promise<void> {
     const { chat, recipients } = this.#deps;
+    // Each notification under way listens until its answer has been read to the end.
+    setMaxListeners(0, signal);
     const subject = await this.#subject(data);
     if (!subject) return;
     let after: Place | undefined = resume && { at: new Date(resume.at), id: new Types.ObjectId(resume.id) };

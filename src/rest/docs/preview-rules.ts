@@ -13,7 +13,8 @@ export const PREVIEW_RULES: readonly RuleGroup[] = [
         "A preview's cookie serves pages of the same project only, on whatever port: requests that another site's page or another project's preview sends get 404.",
       'PV-4':
         'A program sees itself on `localhost:<port>` in Host, Origin and Referer, and is told of no other place by X-Forwarded headers, which frameworks compare with the origin. What it says of localhost in redirects, in the allowed origin and in the domain of cookies becomes the preview; its cookies are made to be kept in a frame of another site. Nothing is kept by caches that serve several people.',
-      'PV-5': 'Where nobody listens (502) or no sandbox runs (503), a browser gets a page that asks again by itself.',
+      'PV-5':
+        'Where nobody listens (502), no sandbox runs, or the one that runs does not answer, as while another server takes it over (503), a browser gets a page that says so and asks again by itself.',
       'PV-6':
         'A preview works in a frame of another site and in a tab, each by an address of its own, with the hot reload of stock development servers.',
       'PV-7':
