@@ -302,6 +302,7 @@ class PreviewServer implements Previews {
       if (connection) return noHttp(place.port);
       const code = error instanceof DOMException && error.name === 'TimeoutError' ? 'timeout' : toFault(error).code;
       if (code === 'upstream') return nobodyListens(place.port);
+      if (code === 'quota_exceeded') return TOO_MANY;
       if (code === 'unavailable' || code === 'not_found' || code === 'timeout') return NO_ANSWER_NOW;
       throw error;
     } finally {
