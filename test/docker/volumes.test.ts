@@ -29,6 +29,7 @@ git init -q; git config user.name A; git config user.email a@example.com; git co
 echo '{ "name": "one", "version": "1.0.0", "private": true }' > package.json
 npm install --silent is-number@7.0.0; mkdir node_modules/mine
 printf text > refused$(printf '\\001'); printf name > $(printf 'a\\377')
+mkdir closed; chmod 0 closed
 echo said last > last
 `;
 const LOOK = `

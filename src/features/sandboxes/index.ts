@@ -80,7 +80,7 @@ const VIEW_MS = 5_000;
 export function createSandboxes<P extends Record<string, SandboxPart>>(
   deps: SandboxesFeatureDeps<P>,
 ): SandboxesFeature<P> {
-  const { connection, driver, hostId, nodes, calls, projects, isTrusted, portsOf, audit } = deps;
+  const { connection, driver, nodes, calls, projects, isTrusted, portsOf, audit } = deps;
   const models = createSandboxModels(connection);
   const isGone = (nodeId: string): Promise<boolean> => nodes.isGone(nodeId);
   const mostBytes = deps.limits.project.volumeBytes;
@@ -90,14 +90,8 @@ export function createSandboxes<P extends Record<string, SandboxPart>>(
   function on(driver: SandboxDriver) {
     const nodeId = nodes.id;
     const machine = new Machine({ ...deps, driver, models, nodeId, isGone });
-    const volumes = new ProjectVolumes({
-      models,
-      nodeId,
-      hostId,
-      isGone,
-      removeVolume: (volume) => driver.removeVolume(volume),
-      now: deps.now,
-    });
+    const removeVolume = (volume: string): Promise<void> => driver.removeVolume(volume);
+    const volumes = new ProjectVolumes({ ...deps, models, nodeId, isGone, removeVolume });
     const sandboxes = new Sandboxes<P>({ ...deps, driver, machine, archives, volumes, nodeId });
     const room = new VolumeRoom({
       ...deps,

@@ -3,6 +3,7 @@
  * waits until a node of its machine removes it: nobody else can.
  */
 import { Types } from 'mongoose';
+import type { Log } from '../../observability/log.ts';
 import { Fault, LIMITS } from '../../protocol/index.ts';
 import type { LeftVolume, SandboxModels, VolumeRecord } from './model.ts';
 
@@ -13,6 +14,7 @@ export interface ProjectVolumesDeps {
   hostId: string;
   isGone: (nodeId: string) => Promise<boolean>;
   removeVolume: (volume: string) => Promise<void>;
+  log: Log;
   now: () => number;
 }
 
@@ -116,25 +118,30 @@ export class ProjectVolumes {
     return rows.map(({ _id }) => _id.toHexString());
   }
 
-  /** Removes those on this machine that are nobody's any more. */
+  /** Removes those on this machine that are nobody's any more. One that cannot be removed yet is left for the next time. */
   async removeLeft(): Promise<void> {
-    const { hostId, removeVolume } = this.#deps;
-    const now = this.#time();
+    const { hostId, log } = this.#deps;
     const rows = await this.#rows.find({ $or: [{ hostId, isGone: true }, { 'left.hostId': hostId }] }).toArray();
     for (const row of rows) {
-      const { _id, volume, isGone, left = [] } = row;
-      if (isGone && this.isHere(row)) {
-        await removeVolume(row.volume);
-        await this.#rows.updateOne({ _id, volume: row.volume }, { $unset: { volume: '' } });
-      }
-      for (const former of left) {
-        if (former.hostId !== hostId || (!isGone && former.removeAt > now)) continue;
-        // It may have become the project's again, under the same name.
-        if (former.volume !== volume) await removeVolume(former.volume);
-        await this.#rows.updateOne({ _id }, { $pull: { left: { hostId, volume: former.volume } } });
-      }
+      await this.#removeLeft(row).catch((error: unknown) => {
+        log.warn('a volume could not be removed', { projectId: row._id.toHexString(), error });
+      });
     }
     await this.#rows.deleteMany({ isGone: true, volume: { $exists: false }, 'left.0': { $exists: false } });
+  }
+
+  async #removeLeft(row: VolumeRecord): Promise<void> {
+    const { hostId, removeVolume } = this.#deps;
+    const { _id, isGone, left = [] } = row;
+    if (isGone && this.isHere(row)) {
+      await removeVolume(row.volume);
+      await this.#rows.updateOne({ _id, volume: row.volume }, { $unset: { volume: '' } });
+    }
+    for (const { hostId: onHost, volume, removeAt } of left) {
+      if (onHost !== hostId || (!isGone && removeAt > this.#time())) continue;
+      await removeVolume(volume);
+      await this.#rows.updateOne({ _id }, { $pull: { left: { hostId, volume } } });
+    }
   }
 
   get #rows() {

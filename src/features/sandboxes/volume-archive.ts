@@ -42,7 +42,7 @@ const READ_MS = 30_000;
 /** Who starts a sandbox waits so long for its packages. They may take longer, but not longer than this. */
 const PACKAGES_WAIT_MS = 15_000;
 const PACKAGES_MS = 300_000;
-/** Folders with packages that are looked for, and what their names may have together. */
+/** Of so many folders, whose names have no more than that together: people install the rest themselves. */
 const MOST_PACKAGES = 100;
 const PACKAGES_BYTES = 64 * 1024;
 /** Of what programs complain of. */
@@ -144,6 +144,7 @@ export class VolumeArchives {
   async installPackages(running: Packaged, folders: readonly string[]): Promise<void> {
     const { log } = this.#deps;
     const { projectId, sandbox } = running;
+    // They may take longer than this waits.
     const release = running.hold();
     const signal = AbortSignal.timeout(PACKAGES_MS);
     const installed = (async () => {
@@ -190,21 +191,21 @@ export class VolumeArchives {
 
 /** Folders of /work whose packages are not in the archive. */
 async function packagesOf(sandbox: Sandbox, signal: AbortSignal): Promise<string[]> {
-  const { process, ended } = await runIn(sandbox, PACKAGES, signal);
+  const { process } = await runIn(sandbox, PACKAGES, signal);
   process.stdin.end();
-  let names = '';
+  const pieces: Uint8Array[] = [];
+  let sizeBytes = 0;
   try {
-    for await (const piece of process.stdout as AsyncIterable<Buffer>) {
-      names += piece.toString();
-      if (names.length > PACKAGES_BYTES) throw new Fault('too_large', 'There are packages in too many folders');
+    for await (const piece of process.stdout as AsyncIterable<Uint8Array>) {
+      pieces.push(piece);
+      sizeBytes += piece.length;
+      if (sizeBytes > PACKAGES_BYTES) break;
     }
-    await ended([0]);
   } finally {
     process.kill('SIGKILL');
   }
-  const folders = names.split('\0').slice(0, -1);
-  if (folders.length > MOST_PACKAGES) throw new Fault('too_large', 'There are packages in too many folders');
-  return folders;
+  // After the last one's end there is nothing, or a part of another.
+  return Buffer.concat(pieces).toString().split('\0').slice(0, -1).slice(0, MOST_PACKAGES);
 }
 
 async function install(sandbox: Sandbox, folder: string, signal: AbortSignal): Promise<void> {
