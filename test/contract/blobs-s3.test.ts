@@ -117,7 +117,9 @@ describe.runIf(hasS3())('blobs in S3', { timeout: 60_000 }, () => {
       await expect(blobs.put('doc', long(), { ...text, sizeBytes: 12 * MIB + 1 })).rejects.toThrow('size');
       await expect(blobs.put('doc', long(), { ...text, sizeBytes: 12 * MIB - 1 })).rejects.toThrow('size');
       const stop = new AbortController();
-      const givenUp = blobs.put('doc', long(), { ...text, signal: stop.signal });
+      // Sending so much takes far longer than seeing that it has begun.
+      const longer = Readable.from(Array.from({ length: 400 }, () => Buffer.alloc(MIB)));
+      const givenUp = blobs.put('doc', longer, { ...text, signal: stop.signal });
       // The parts are on their way.
       await expect.poll(() => uploadsUnder(at.prefix), { timeout: 20_000 }).toBe(1);
       stop.abort();
