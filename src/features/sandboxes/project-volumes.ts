@@ -108,14 +108,14 @@ export class ProjectVolumes {
   }
 
   /** The projects with volumes on this machine that have not been used since; those used longest ago first. */
-  async unusedSince(time: Date): Promise<string[]> {
+  async unusedSince(time: Date): Promise<{ projectId: string; usedAt: Date }[]> {
     const { hostId } = this.#deps;
     const rows = await this.#rows
       .find({ hostId, usedAt: { $lte: time }, volume: { $exists: true }, isGone: { $ne: true } })
-      .project<Pick<VolumeRecord, '_id'>>({ _id: 1 })
+      .project<Pick<VolumeRecord, '_id' | 'usedAt'>>({ usedAt: 1 })
       .sort({ usedAt: 1 })
       .toArray();
-    return rows.map(({ _id }) => _id.toHexString());
+    return rows.map(({ _id, usedAt }) => ({ projectId: _id.toHexString(), usedAt }));
   }
 
   /** Removes those on this machine that are nobody's any more. One that cannot be removed yet is left for the next time. */

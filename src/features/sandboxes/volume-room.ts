@@ -65,15 +65,15 @@ export class VolumeRoom {
   async #look(): Promise<void> {
     const { driver, volumes, leases, hostId, unusedVolumeMs, now } = this.#deps;
     if (driver.volumes !== 'quota') return;
-    const isShort = await this.#isShort();
-    const unusedMs = isShort ? Math.min(LEAST_UNUSED_MS, unusedVolumeMs) : unusedVolumeMs;
-    const lease = await leases.tryAcquire(`sandbox-volumes:${hostId}`);
+    const longUnusedMs = now() - unusedVolumeMs;
+    const sinceMs = (await this.#isShort()) ? Math.max(now() - LEAST_UNUSED_MS, longUnusedMs) : longUnusedMs;
+    const unused = await volumes.unusedSince(new Date(sinceMs));
+    const lease = unused.length > 0 ? await leases.tryAcquire(`sandbox-volumes:${hostId}`) : undefined;
     if (!lease) return;
     try {
-      const longUnused = new Set(await volumes.unusedSince(new Date(now() - unusedVolumeMs)));
-      for (const projectId of await volumes.unusedSince(new Date(now() - unusedMs))) {
+      for (const { projectId, usedAt } of unused) {
         if (this.#closing.signal.aborted || lease.lost.aborted) return;
-        if (longUnused.has(projectId) || (await this.#isShort())) await this.#giveUp(projectId);
+        if (usedAt.getTime() <= longUnusedMs || (await this.#isShort())) await this.#giveUp(projectId);
       }
     } finally {
       await lease.release();

@@ -20,8 +20,9 @@ const REMOUNT = [
 
 /** False where this process may not, or the engine is on another machine: then only the agent has terminals. */
 export async function allowOwnTerminals(containers: Containers, containerId: string): Promise<boolean> {
+  if (process.getuid?.() !== 0) return false;
   const pid = await containers.processId(containerId);
-  if (process.getuid?.() !== 0 || pid === undefined) return false;
+  if (pid === undefined) return false;
   try {
     // What is opened stays the same one even if the number comes to be another process's; which one it is is asked after.
     await using place = await open(`/proc/${pid}/ns/mnt`);
