@@ -4,7 +4,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { call, heard } from '../support/calls.ts';
 import type { ClusterOptions } from '../support/cluster.ts';
 import { hasRedis } from '../support/redis.ts';
-import { startDockerCluster } from './deployments.ts';
+import { startDockerCluster, type DockerCluster } from './deployments.ts';
 import { exec, projectOf, statusOf } from './projects.ts';
 
 const docker = new Docker();
@@ -45,16 +45,21 @@ test('[SB-1] a sandbox starts with its first use, stops when told, and keeps its
   expect((await call(ada, 'sandbox:restart', { projectId })).sandbox.status).toBe('running');
 });
 
+/** A project whose sandbox has a file that only this sandbox has. */
+async function withNote({ cluster }: DockerCluster) {
+  const people = cluster.world();
+  const person = await people.person('Ada');
+  const ada = await people.socket(person);
+  const projectId = await projectOf(ada);
+  await exec(ada, projectId, 'echo here > /tmp/note');
+  return { node: cluster.nodes[0], people, person, projectId };
+}
+
 test.each(['kill', 'end'] as const)(
   '[SB-2] a server that comes back after its %s has its sandboxes again',
   async (how) => {
     await using world = await stage({ nodes: 1, redis: false, env: { SANDBOX_WARM: '1' } });
-    const [node] = world.cluster.nodes;
-    const people = world.cluster.world();
-    const person = await people.person('Ada');
-    const ada = await people.socket(person);
-    const projectId = await projectOf(ada);
-    await exec(ada, projectId, 'echo here > /tmp/note');
+    const { node, people, person, projectId } = await withNote(world);
     await node?.[how]();
     await node?.restart();
     const again = await people.socket(person);
@@ -68,12 +73,7 @@ test.each(['kill', 'end'] as const)(
 
 test('[SB-2] one that stood still when the server went goes on with the next', async () => {
   await using world = await stage({ nodes: 1, redis: false });
-  const [node] = world.cluster.nodes;
-  const people = world.cluster.world();
-  const person = await people.person('Ada');
-  const ada = await people.socket(person);
-  const projectId = await projectOf(ada);
-  await exec(ada, projectId, 'echo here > /tmp/note');
+  const { node, people, person, projectId } = await withNote(world);
   const [id = ''] = await world.containers();
   await node?.end();
   await docker.getContainer(id).pause();
