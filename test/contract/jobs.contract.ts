@@ -351,18 +351,19 @@ export function describeJobs(name: string, open: () => Promise<JobsWorld>): void
 
     test('[CL-217] runs a repeating job once per interval over all nodes', async () => {
       const HOUR_MS = 3_600_000;
+      const hours = Math.ceil(world.wall.nowMs / HOUR_MS);
       const ran: number[] = [];
       for (const { jobs } of [ann, bob]) jobs.every('hourly', HOUR_MS, async () => void ran.push(world.wall.nowMs));
-      world.wall.nowMs = 1_000 * HOUR_MS + 10_000;
+      world.wall.nowMs = hours * HOUR_MS + 10_000;
       await startAll(ann, bob);
       const due = () => rows().findOne({ kind: 'hourly' });
       expect(await rows().countDocuments({ kind: 'hourly' })).toBe(1);
       for (let hour = 1; hour <= 3; hour++) {
-        world.wall.nowMs = (1_000 + hour) * HOUR_MS - 5_000;
+        world.wall.nowMs = (hours + hour) * HOUR_MS - 5_000;
         await pass(4_000, ann, bob);
         expect(ran).toHaveLength(hour - 1);
         await eventually(async () => (await pass(BEAT_MS, ann, bob), ran.length)).toBe(hour);
-        await eventually(async () => (await due())?.['runAt'].getTime()).toBe((1_001 + hour) * HOUR_MS);
+        await eventually(async () => (await due())?.['runAt'].getTime()).toBe((hours + 1 + hour) * HOUR_MS);
       }
       // Nobody was there for a day: it runs once, not 24 times.
       world.wall.nowMs += 24 * HOUR_MS;
@@ -373,6 +374,7 @@ export function describeJobs(name: string, open: () => Promise<JobsWorld>): void
 
     test('[CL-218] leaves a repeating job that broke to the next interval, with what it had done', async () => {
       const HOUR_MS = 3_600_000;
+      const hours = Math.ceil(world.wall.nowMs / HOUR_MS);
       const resumed: unknown[] = [];
       ann.jobs.every<number>(
         'hourly',
@@ -384,17 +386,17 @@ export function describeJobs(name: string, open: () => Promise<JobsWorld>): void
         },
         { maxAttempts: 2 },
       );
-      world.wall.nowMs = 1_000 * HOUR_MS + 1;
+      world.wall.nowMs = hours * HOUR_MS + 1;
       await startAll(ann);
       const row = () => rows().findOne({ kind: 'hourly' });
-      world.wall.nowMs = 1_001 * HOUR_MS;
+      world.wall.nowMs = (hours + 1) * HOUR_MS;
       await eventually(async () => (await pass(BEAT_MS, ann, bob), resumed.length)).toBe(2);
-      await eventually(async () => (await row())?.['runAt'].getTime()).toBe(1_002 * HOUR_MS);
+      await eventually(async () => (await row())?.['runAt'].getTime()).toBe((hours + 2) * HOUR_MS);
       expect(await row()).toMatchObject({ state: 'queued', lastError: 'Error' });
-      world.wall.nowMs = 1_002 * HOUR_MS;
+      world.wall.nowMs = (hours + 2) * HOUR_MS;
       await eventually(async () => (await pass(BEAT_MS, ann, bob), resumed.length)).toBe(3);
       expect(resumed).toEqual([undefined, 1, 2]);
-      await eventually(async () => (await row())?.['runAt'].getTime()).toBe(1_003 * HOUR_MS);
+      await eventually(async () => (await row())?.['runAt'].getTime()).toBe((hours + 3) * HOUR_MS);
       expect(await row()).not.toHaveProperty('lastError');
       expect(await row()).not.toHaveProperty('progress');
     });

@@ -1,70 +1,52 @@
 /** What becomes of files by themselves: changes that a crash has cut off, the trash, space. Looked at in the database itself. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Types } from 'mongoose';
 import type { Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { PendingChange, RowChange } from '../../src/features/files/model.ts';
 import { LIMITS } from '../../src/protocol/index.ts';
-import { connectDatabase, type Database } from '../../src/storage/database.ts';
-import { startEmbeddedMongo, type EmbeddedMongo } from '../../src/storage/embedded-mongo/index.ts';
 import { call, codeOf, heard } from '../support/calls.ts';
-import { freshDatabaseUri } from '../support/database.ts';
-import { silentLog as log } from '../support/log.ts';
-import { startServer, type Person, type TestServer } from '../support/server.ts';
+import type { Person, TestServer } from '../support/server.ts';
+import {
+  idOf as id,
+  JOB_WAIT,
+  openWatchedServers,
+  type WatchedServer,
+  type WatchedServers,
+} from '../support/watched-server.ts';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 
-let directory: string;
-let engine: EmbeddedMongo | undefined;
-let nowMs: number;
+let servers: WatchedServers;
+let world: WatchedServer;
 let server: TestServer;
-let database: Database;
 let ada: Person;
 let a: Socket;
 let projectId: string;
-let count = 0;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'atelier-files-'));
-  if (!freshDatabaseUri().MONGODB_URI) engine = await startEmbeddedMongo({ path: join(directory, 'db'), port: 0 });
+  servers = await openWatchedServers();
 });
-afterAll(async () => {
-  await engine?.close();
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => servers[Symbol.asyncDispose]());
 beforeEach(async () => {
-  // A database that the test can look into.
-  const uri = freshDatabaseUri().MONGODB_URI ?? `${engine?.uri.replace(/\/+$/, '')}/test${count++}`;
-  nowMs = Date.now();
-  server = await startServer({ MONGODB_URI: uri }, { now: () => nowMs });
-  database = await connectDatabase({ dataDir: directory, mongodbUri: uri, log });
+  world = await servers.start();
+  ({ server } = world);
   ada = await server.person('Ada');
   a = await server.socket(ada);
   projectId = (await call(a, 'project:create', { name: 'A project', template: 'empty' })).project.id;
 });
-afterEach(async () => {
-  await server[Symbol.asyncDispose]();
-  await database.connection.dropDatabase();
-  await database.close();
-});
+afterEach(() => world[Symbol.asyncDispose]());
 
-const collection = (name: string) => database.connection.collection(name);
-const rows = (name: string, filter: object = {}) => collection(name).countDocuments(filter);
-const id = (text: string) => new Types.ObjectId(text);
-/** Jobs are looked for every few seconds. */
-const eventually = <T>(read: () => T) => expect.poll(read, { timeout: 25_000, interval: 100 });
+const collection = (name: string) => world.connection.collection(name);
+const rows = (name: string, filter: object = {}) => world.rows(name, filter);
+const eventually = <T>(read: () => T) => expect.poll(read, JOB_WAIT);
 
 const create = async (path: string, content = '') => (await call(a, 'file:create', { projectId, path, content })).file;
 const pathsOf = async () => (await call(a, 'file:tree', { projectId })).files.map(({ path }) => path);
 
 /** The same person in a new session: the old one has ended with the time. */
 async function again(): Promise<void> {
-  const { email, password } = ada;
-  const { body } = await server.request('POST', '/api/auth/login', { body: { email, password } });
   a.close();
-  a = await server.socket({ ...ada, ...(body as unknown as Person) });
+  a = await server.socket(await world.again(ada));
 }
 
 /** A node that has died while its change was not done. */
@@ -76,7 +58,7 @@ async function leave(changes: RowChange[], texts: { id: Types.ObjectId; text: st
     rev,
     userId: id(ada.id),
     nodeId: 'a node that is gone',
-    at: new Date(nowMs),
+    at: new Date(world.nowMs()),
     rows: changes,
     hasTexts: texts.length > 0,
     written: 0,
@@ -86,7 +68,7 @@ async function leave(changes: RowChange[], texts: { id: Types.ObjectId; text: st
       _id: pending.id,
       projectId: id(projectId),
       texts,
-      createdAt: new Date(nowMs),
+      createdAt: new Date(world.nowMs()),
     });
   }
   await collection('filetrees').updateOne({ _id: id(projectId) }, { $set: { rev, pending } }, { upsert: true });
@@ -130,12 +112,12 @@ test('[FL-20] a change that nobody meets is finished by itself', { timeout: 60_0
   const one = await create('a');
   await leave([{ op: 'delete', id: id(one.id) }]);
   // One that was never decided.
-  const stray = { _id: new Types.ObjectId(), projectId: id(projectId), texts: [], createdAt: new Date(nowMs) };
+  const stray = { _id: new Types.ObjectId(), projectId: id(projectId), texts: [], createdAt: new Date(world.nowMs()) };
   await collection('filetexts').insertOne(stray);
-  nowMs += MINUTE_MS;
+  await world.advance(MINUTE_MS);
   await eventually(() => rows('files', { deletedAt: { $exists: true } })).toBe(1);
   await eventually(() => rows('filetrees', { pending: { $exists: true } })).toBe(0);
-  nowMs += 61 * MINUTE_MS;
+  await world.advance(61 * MINUTE_MS);
   await eventually(() => rows('filetexts')).toBe(0);
   expect(await pathsOf()).toEqual([]);
 });
@@ -147,13 +129,13 @@ test(
     const [gone, kept] = [await create('gone', 'text'), await create('kept', 'text')];
     await call(a, 'file:write', { fileId: gone.id, content: 'another' });
     await call(a, 'file:delete', { fileId: gone.id });
-    nowMs += LIMITS.restoreDays * DAY_MS;
+    await world.advance(LIMITS.restoreDays * DAY_MS);
     await again();
     expect((await call(a, 'file:trash', { projectId })).items).toEqual([]);
     expect(await codeOf(call(a, 'file:restore', { fileId: gone.id }))).toBe('not_found');
-    nowMs += 2 * 60 * MINUTE_MS;
+    await world.advance(2 * 60 * MINUTE_MS);
     await eventually(() => rows('files', { _id: id(gone.id) })).toBe(0);
-    const names = (await database.connection.listCollections()).map(({ name }) => name);
+    const names = (await world.connection.listCollections()).map(({ name }) => name);
     for (const name of names.filter((name) => name.startsWith('document'))) {
       expect([name, await rows(name, { docId: id(gone.id) }), await rows(name, { _id: id(gone.id) })]).toEqual([
         name,

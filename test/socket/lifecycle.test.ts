@@ -56,11 +56,11 @@ test(
     let [ada, grace] = [await server.person('Ada'), await server.person('Grace')];
     const [kept, other] = [await server.chat([ada, grace]), await server.chat([ada, grace])];
     for (const chatId of [kept, other]) for (let n = 1; n <= 5; n++) await send(ada, chatId, `old ${n}`);
-    world.advance(3 * DAY_MS);
+    await world.advance(3 * DAY_MS);
     ada = await world.again(ada);
     for (let n = 1; n <= 3; n++) await send(ada, kept, `new ${n}`);
     expect((await setRetention(ada, kept, 2)).status).toBe(200);
-    world.advance(HOUR_MS);
+    await world.advance(HOUR_MS);
     await eventually(() => rows('entries', { chatId: idOf(kept) })).toBe(3);
     expect(await rows('entries', { chatId: idOf(other) })).toBe(5);
 
@@ -72,7 +72,7 @@ test(
     expect(from.items.map(({ content }) => content)).toEqual(['new 1', 'new 2', 'new 3']);
 
     // All of it is old: the last entry still says where the log stands.
-    world.advance(30 * DAY_MS);
+    await world.advance(30 * DAY_MS);
     await eventually(() => rows('entries', { chatId: idOf(kept) })).toBe(1);
     [ada, grace] = [await world.again(ada), await world.again(grace)];
     expect(await send(grace, kept, 'and on')).toMatchObject({ seq: 9, rev: 9 });
@@ -94,7 +94,7 @@ test(
     expect(await rows('streams', { chatId: idOf(gone) })).toBe(1);
     expect((await server.request('DELETE', `/api/chats/${gone}`, { as: ada })).status).toBe(200);
 
-    world.advance(29 * DAY_MS);
+    await world.advance(29 * DAY_MS);
     ada = await world.again(ada);
     await eventually(
       async () =>
@@ -102,7 +102,7 @@ test(
         new Date(world.nowMs()),
     ).toBe(true);
     expect(await rows('entries', { chatId: idOf(gone) })).toBeGreaterThan(0);
-    world.advance(DAY_MS + 3 * HOUR_MS);
+    await world.advance(DAY_MS + 3 * HOUR_MS);
     await eventually(() => rows('chats', { _id: idOf(gone) })).toBe(0);
     for (const name of ['entries', 'memberships', 'streams']) expect(await rows(name, { chatId: idOf(gone) })).toBe(0);
     expect(await rows('entries', { chatId: idOf(stays) })).toBe(2);
@@ -164,7 +164,7 @@ test(
       data: { items: [] },
     });
 
-    world.advance(10_000);
+    await world.advance(10_000);
     await eventually(() => rows('jobs', { kind: 'account:end', state: 'done' })).toBe(1);
     await expect.poll(() => left.toSorted()).toEqual([shared, pair].toSorted());
     // The chat that only Ada was in is gone with all of it.

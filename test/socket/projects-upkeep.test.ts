@@ -51,8 +51,8 @@ const remains = async (projectId: string) => [
 async function endAccount({ id: userId, password, ...person }: Person): Promise<void> {
   const as = { id: userId, password, ...person };
   expect((await server.request('DELETE', '/api/users/me', { as, body: { password } })).status).toBe(200);
-  world.advance(10_000);
   const done = await rows('jobs', { kind: 'account:end', state: 'done' });
+  await world.advance(10_000);
   await eventually(() => rows('jobs', { kind: 'account:end', state: 'done' })).toBe(done + 1);
 }
 
@@ -63,13 +63,13 @@ test(
     let [ada, ben] = [await server.person('Ada'), await server.person('Ben')];
     const [gone, stays] = [await create(ada, [[ben, 'editor']]), await create(ada, [[ben, 'viewer']])];
     await server.request('DELETE', `/api/projects/${gone}`, { as: ada });
-    world.advance(29 * DAY_MS);
+    await world.advance(29 * DAY_MS);
     ada = await world.again(ada);
     expect((await server.request('GET', '/api/projects?status=deleted', { as: ada })).body).toMatchObject({
       data: { items: [{ id: gone }] },
     });
     expect(await remains(gone)).toEqual([1, 2, 1]);
-    world.advance(2 * DAY_MS);
+    await world.advance(2 * DAY_MS);
     ada = await world.again(ada);
     expect((await server.request('POST', `/api/projects/${gone}/restore`, { as: ada })).status).toBe(404);
     await eventually(() => remains(gone)).toEqual([0, 0, 0]);
@@ -145,7 +145,7 @@ test('[PJ-16] a project whose creation was given up is seen by nobody and remove
       }
     ).data.items.map((project) => project.id);
   expect(await list(ada)).toEqual([whole]);
-  world.advance(3 * HOUR_MS);
+  await world.advance(3 * HOUR_MS);
   await eventually(() => rows('projects', { _id: idOf(half) })).toBe(0);
   expect(await list(await world.again(ada))).toEqual([whole]);
 });

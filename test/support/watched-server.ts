@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Types, type Connection } from 'mongoose';
+import { expect } from 'vitest';
 import { connectDatabase } from '../../src/storage/database.ts';
 import { startEmbeddedMongo } from '../../src/storage/embedded-mongo/index.ts';
 import { freshDatabaseUri } from './database.ts';
@@ -11,7 +12,8 @@ import { startServer, type Person, type TestServer } from './server.ts';
 
 export interface WatchedServer extends AsyncDisposable {
   server: TestServer;
-  advance(ms: number): void;
+  /** Time passes between jobs: one that ends later than it began would count its next interval from there. */
+  advance(ms: number): Promise<void>;
   nowMs(): number;
   /** How many rows there are. */
   rows(collection: string, filter?: object): Promise<number>;
@@ -43,13 +45,16 @@ export async function openWatchedServers(): Promise<WatchedServers> {
       const server = await startServer({ MONGODB_URI: mongodbUri }, { now: () => nowMs });
       const database = await connectDatabase({ dataDir: directory, mongodbUri, log });
       const { connection } = database;
+      const rows = (collection: string, filter: object = {}) =>
+        connection.collection(collection).countDocuments(filter);
       return {
         server,
-        advance(ms) {
+        async advance(ms) {
+          await expect.poll(() => rows('jobs', { state: 'running' }), JOB_WAIT).toBe(0);
           nowMs += ms;
         },
         nowMs: () => nowMs,
-        rows: (collection, filter = {}) => connection.collection(collection).countDocuments(filter),
+        rows,
         connection,
         async again({ email, password, ...person }) {
           const { body } = await server.request('POST', '/api/auth/login', { body: { email, password } });
