@@ -25,7 +25,7 @@ import {
   removeBases,
 } from './features/workspace/index.ts';
 import type { AuditStore, Log } from './observability/index.ts';
-import { Fault, LIMITS, projectRoom, type Rooms } from './protocol/index.ts';
+import { DAY_MS, Fault, LIMITS, projectRoom, type Rooms } from './protocol/index.ts';
 import type { SandboxDriver } from './sandbox/driver.ts';
 import { watchPorts, type PortWatch } from './sandbox/port-watch.ts';
 import { createSandboxDisk } from './sandbox/sandbox-disk.ts';
@@ -77,7 +77,6 @@ export interface SandboxFeatures {
 }
 
 const MIB = 1_048_576;
-const DAY_MS = 86_400_000;
 
 export function composeSandboxes(deps: SandboxFeatureParts): SandboxFeatures {
   const { config, connection, cluster, calls, driver, hostId, rooms, projects, files } = deps;

@@ -7,3 +7,4 @@ export * from './measure.ts';
 export * from './operation.ts';
 export * from './rooms.ts';
 export * from './shapes.ts';
+export * from './time.ts';

@@ -2,6 +2,8 @@
  * Every limit of the protocol, once. Code, documentation and `hello.limits` read them here.
  * Sizes are bytes, times milliseconds, unless the name says otherwise.
  */
+import { DAY_MS, HOUR_MS } from './time.ts';
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -89,9 +91,9 @@ export const LIMITS = {
   /** A smaller attachment counts as this much: a row, a file and its folder have a price too. */
   attachmentLeastBytes: 16 * KIB,
   /** An upload that no message carries goes after this. */
-  attachmentUnusedMs: 24 * 3_600_000,
+  attachmentUnusedMs: DAY_MS,
   /** A signed address serves for so long. */
-  attachmentUrlMs: 3_600_000,
+  attachmentUrlMs: HOUR_MS,
   /** What is kept of a file's name. */
   fileNameCharacters: 200,
   /** What is left of a refused upload is taken for so long and so far that its sender reads the answer, then cut off. */
@@ -337,7 +339,7 @@ export const LIMITS = {
   terminalRecordingBytes: 16 * MIB,
   terminalRecordings: 4,
   /** An address of a recording serves for so long. */
-  terminalRecordingUrlMs: 3_600_000,
+  terminalRecordingUrlMs: HOUR_MS,
   /** A drained server closes its sockets within this, spread at random. */
   drainMs: 5_000,
   /** Everything has ended within this after SIGTERM. */

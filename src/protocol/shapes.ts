@@ -26,6 +26,25 @@ export const textOf = (maxBytes: number): z.ZodString =>
     .refine((text) => utf8Length(text, maxBytes) <= maxBytes, { error: `must be at most ${maxBytes} bytes of UTF-8` })
     .meta({ description: `Text of at most ${maxBytes} bytes of UTF-8` });
 
+/** Control characters and those that turn what follows around: a name stands in sentences of others. */
+const NOT_IN_NAMES = /[\p{Cc}\p{Surrogate}\u202a-\u202e\u2066-\u2069]/u;
+const SEEN = /[^\s\p{Default_Ignorable_Code_Point}]/u;
+
+/** Whether anything of a text can be seen. */
+export const isSeen = (text: string): boolean => SEEN.test(text);
+
+/** What people call themselves or something of theirs; blanks around it are dropped. */
+export const givenName = (minLength: number, maxLength: number): z.ZodString =>
+  z
+    .string()
+    .trim()
+    .min(minLength)
+    .max(maxLength)
+    .refine((name) => !NOT_IN_NAMES.test(name), {
+      error: 'must not contain control characters or changes of writing direction',
+    })
+    .refine((name) => name === '' || isSeen(name), { error: 'must have something that can be seen' });
+
 /** Binary data: an `ArrayBuffer` or a view of one; on this side a `Uint8Array`. */
 export const Bytes = z
   .custom<Uint8Array>((value) => value instanceof Uint8Array, { error: 'must be binary data' })

@@ -92,6 +92,15 @@ describe.each(operations)('[PR-3] %s', (name, { input }) => {
   });
 });
 
+const naming = operations.flatMap(([name, { input }]) =>
+  ['name', 'deviceName'].filter((key) => key in input.shape).map((key): [string, string] => [name, key]),
+);
+test.each(naming)('[PR-33] %s takes no %s that hides what it is', async (name, key) => {
+  const answer: unknown = await socket.timeout(10_000).emitWithAck(name, { [key]: 'photo\u202egpj.exe' });
+  const complaint = { path: key, message: expect.stringContaining('direction') };
+  expect(answer).toMatchObject({ error: { code: 'invalid', detail: expect.arrayContaining([complaint]) } });
+});
+
 test('[PR-2] unknown operations are not_found, also without an ack', async () => {
   for (const name of ['nope', 'constructor', '__proto__', 'toString', 'error', 'message', '']) {
     socket.emit(name, {});

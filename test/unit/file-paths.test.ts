@@ -32,6 +32,8 @@ describe('[FL-1] paths', () => {
     ['a\u0085b', 'control'],
     ['a\uD800b', 'control'],
     ['photo\u202Egpj.exe', 'direction'],
+    [' ', 'seen'],
+    ['a/\ufeff/b', 'seen'],
     ['x'.repeat(201), 'parts of at most 200'],
     [Array.from({ length: 6 }, () => 'x'.repeat(100)).join('/'), 'at most 512'],
     ['é'.repeat(101), 'parts of at most 200'],

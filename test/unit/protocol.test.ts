@@ -5,6 +5,7 @@ import {
   checkShape,
   createCall,
   Fault,
+  givenName,
   KeyedQueue,
   LIMITS,
   operation,
@@ -201,6 +202,20 @@ describe('call', () => {
     gates.get(3)?.resolve();
     await Promise.all([second, other]);
     expect(queued.queue.size).toBe(0);
+  });
+});
+
+describe('[PR-33] names that people give', () => {
+  const name = givenName(1, 10);
+  test.each(['', ' ', '\ufeff', '\u200b\u200b', 'a\u0000b', 'a\nb', 'a\u202eb', '\u2066a', 'a\ud800', 'x'.repeat(11)])(
+    '%j is refused',
+    (text) => {
+      expect(name.safeParse(text).success).toBe(false);
+    },
+  );
+
+  test.each(['a', ' Ada ', 'שלום\u200f!', '👩‍👩‍👧', 'a  b'])('%j is good', (text) => {
+    expect(name.parse(text)).toBe(text.trim());
   });
 });
 

@@ -1,5 +1,5 @@
 /** Days of the calendar in UTC, as texts that sort. */
-export const DAY_MS = 86_400_000;
+import { DAY_MS } from '../../protocol/index.ts';
 
 export const dayOf = (atMs: number): string => new Date(atMs).toISOString().slice(0, 10);
 export const startOf = (day: string): Date => new Date(`${day}T00:00:00.000Z`);

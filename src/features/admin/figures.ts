@@ -1,7 +1,8 @@
 /** Figures of days: those of a day that is over are added up once and kept, those of today are counted when asked. */
+import { DAY_MS } from '../../protocol/index.ts';
 import type { ModelUsage } from '../ai/index.ts';
 import type { Users } from '../users/index.ts';
-import { DAY_MS, dayOf, daysAfter, daysBetween, startOf } from './days.ts';
+import { dayOf, daysAfter, daysBetween, startOf } from './days.ts';
 import type { AdminModels, DayRecord } from './model.ts';
 import type { DayFigures } from './shapes.ts';
 

@@ -3,7 +3,7 @@ import type { Connection } from 'mongoose';
 import type { Bus, Clock, DatabaseNodes, Jobs, Limits } from '../../cluster/index.ts';
 import type { AuditStore } from '../../observability/audit-store.ts';
 import type { Log } from '../../observability/log.ts';
-import { Fault, type Handlers, type Rooms, type UserContext } from '../../protocol/index.ts';
+import { Fault, type Handlers, HOUR_MS, type Rooms, type UserContext } from '../../protocol/index.ts';
 import type { Blobs } from '../../storage/blobs/index.ts';
 import type { ModelUsage } from '../ai/index.ts';
 import type { ChatFeature } from '../chat/index.ts';
@@ -61,8 +61,6 @@ export interface Admin {
   posted(): void;
   close(): Promise<void>;
 }
-
-const HOUR_MS = 3_600_000;
 
 export function createAdmin(deps: AdminDeps): Admin {
   const { connection, users, chat, rooms, bus, nodes, jobs, limits, audit, log, now, clock, adminEmail } = deps;

@@ -4,7 +4,8 @@
  */
 import { mongo } from 'mongoose';
 import type { Log } from '../../observability/log.ts';
-import { DAY_MS, dayOf, startOf } from './days.ts';
+import { DAY_MS } from '../../protocol/index.ts';
+import { dayOf, startOf } from './days.ts';
 import type { AdminModels } from './model.ts';
 
 const FLUSH_MS = 5_000;

@@ -9,14 +9,13 @@
  */
 import { mongo } from 'mongoose';
 import { truncateIp } from '../../observability/truncate-ip.ts';
-import { Fault, type Origin } from '../../protocol/index.ts';
+import { DAY_MS, Fault, type Origin } from '../../protocol/index.ts';
 import type { AuthModels, LockoutRecord } from './model.ts';
 import { deriveKey, keyedHash } from './secrets.ts';
 
 const FAILURES = 5;
 const FIRST_LOCK_MS = 5 * 60_000;
 const LONGEST_LOCK_MS = 60 * 60_000;
-const DAY_MS = 86_400_000;
 /** Failures and locks are forgotten a day after the last one. */
 const REMEMBERED_MS = DAY_MS;
 const DEVICE_REMEMBERED_MS = 90 * DAY_MS;

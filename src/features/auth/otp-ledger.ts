@@ -2,13 +2,9 @@
  * What one phone may do and has done: pure rules over its record, so that each step is one guarded write.
  * Times are milliseconds since 1970.
  */
-import { Fault } from '../../protocol/index.ts';
+import { DAY_MS, Fault, HOUR_MS, MINUTE_MS } from '../../protocol/index.ts';
 import type { PhoneRecord } from './model.ts';
 import { sameHash } from './secrets.ts';
-
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
 
 export const CODE_LIFE_MS = 5 * MINUTE_MS;
 export const RESEND_AFTER_MS = MINUTE_MS;

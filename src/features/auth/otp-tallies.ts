@@ -4,11 +4,10 @@
  * have been or lie back longer; and all phones together get no more than a cap in each hour.
  */
 import { mongo } from 'mongoose';
-import { Fault } from '../../protocol/index.ts';
+import { Fault, HOUR_MS } from '../../protocol/index.ts';
 import type { AuthModels, TallyRecord } from './model.ts';
 
 const SLOT_MS = 5 * 60_000;
-const HOUR_MS = 60 * 60_000;
 const SLOTS = HOUR_MS / SLOT_MS;
 const ENOUGH_SENDS = 50;
 const LEAST_VERIFIED = 0.3;

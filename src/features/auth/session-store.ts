@@ -6,13 +6,12 @@
 import { randomBytes } from 'node:crypto';
 import { Types } from 'mongoose';
 import { truncateIp } from '../../observability/truncate-ip.ts';
-import type { Origin } from '../../protocol/index.ts';
+import { DAY_MS, type Origin } from '../../protocol/index.ts';
 import type { LiveSession } from './live-sessions.ts';
 import type { AuthModels, EndReason, SessionRecord, SignInMethod } from './model.ts';
 import type { SessionRevoked } from './revocation.ts';
 import { deriveKey, keyedHash, sameHash } from './secrets.ts';
 
-const DAY_MS = 86_400_000;
 /** A session ends after this without a refresh. */
 const IDLE_MS = 7 * DAY_MS;
 /** Two tabs that wake up together exchange the same token within this. */

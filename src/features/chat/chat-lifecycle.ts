@@ -2,7 +2,7 @@
 import { Types } from 'mongoose';
 import { ALL_NODES, type Bus } from '../../cluster/bus.ts';
 import type { Audit } from '../../observability/audit.ts';
-import { Fault, LIMITS } from '../../protocol/index.ts';
+import { DAY_MS, Fault, LIMITS } from '../../protocol/index.ts';
 import type { Memberships } from './memberships.ts';
 import type { ChatModels, ChatRecord } from './model.ts';
 import type { ChatNotice } from './notices.ts';
@@ -18,7 +18,6 @@ export interface ChatLifecycleDeps {
   alignClosed: (chat: ChatRecord) => Promise<void>;
 }
 
-const DAY_MS = 86_400_000;
 /** Nobody can restore what was deleted then. */
 const LONG_AGO = new Date(0);
 

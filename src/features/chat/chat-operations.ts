@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   ClientId,
   Empty,
+  givenName,
   Head,
   Id,
   LIMITS,
@@ -22,7 +23,7 @@ const RunningStream = z.object({
 
 const chatKey = (input: { chatId: string }): string => input.chatId;
 const chatId = { chatId: Id };
-const Name = z.string().trim().min(1).max(100);
+const Name = givenName(1, 100);
 const flag = z.stringbool().or(z.boolean());
 const theChat = z.object({ chat: Chat });
 

@@ -4,7 +4,7 @@
  * Everything here may be cut off and done again.
  */
 import { Types } from 'mongoose';
-import { Fault, LIMITS } from '../../protocol/index.ts';
+import { DAY_MS, Fault, HOUR_MS, LIMITS } from '../../protocol/index.ts';
 import type { ChatLifecycle } from './chat-lifecycle.ts';
 import type { ChatLog } from './chat-log.ts';
 import type { MemberChanges } from './member-changes.ts';
@@ -25,8 +25,6 @@ export interface ChatUpkeepDeps {
   now: () => number;
 }
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 /** Entries of one removal. */
 const BATCH = 500;
 /** Chats of one page. */

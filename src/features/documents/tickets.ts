@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Model } from 'mongoose';
-import { Fault, LIMITS } from '../../protocol/index.ts';
+import { DAY_MS, Fault, LIMITS } from '../../protocol/index.ts';
 import { deriveKey, keyedHash, sameHash } from '../auth/index.ts';
 import type { UsedTicketRecord } from './ticket-model.ts';
 
@@ -35,7 +35,6 @@ const MARK = 't.';
 const SHAPE = /^t\.([\w-]{56})\.([\w-]{43})$/;
 const ID_BYTES = 12;
 const TIME_BYTES = 6;
-const DAY_MS = 86_400_000;
 
 export const isTicket = (token: string): boolean => token.startsWith(MARK);
 

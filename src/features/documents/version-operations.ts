@@ -1,6 +1,6 @@
 /** Operations on the versions of a document. */
 import { z } from 'zod';
-import { ClientId, Id, LIMITS, listInput, operation, pageOf, Time } from '../../protocol/index.ts';
+import { ClientId, givenName, Id, LIMITS, listInput, operation, pageOf, Time } from '../../protocol/index.ts';
 
 export const DocumentVersion = z
   .object({
@@ -37,7 +37,7 @@ export const versionOperations = {
     doc: 'One version of a text file, with its text.',
   }),
   'doc:save-version': operation({
-    input: z.strictObject({ fileId: Id, name: z.string().trim().min(1).max(100), clientId: ClientId.optional() }),
+    input: z.strictObject({ fileId: Id, name: givenName(1, 100), clientId: ClientId.optional() }),
     output: theVersion,
     auth: 'user',
     rate: 'writes',

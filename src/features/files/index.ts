@@ -6,7 +6,7 @@ import type { Bus, DatabaseNodes, Jobs } from '../../cluster/index.ts';
 import type { Limits } from '../../cluster/limits.ts';
 import type { Audit } from '../../observability/audit.ts';
 import type { Log } from '../../observability/log.ts';
-import { Fault, type Handlers, type Rooms } from '../../protocol/index.ts';
+import { Fault, type Handlers, HOUR_MS, MINUTE_MS, type Rooms } from '../../protocol/index.ts';
 import type { DocumentPort } from '../documents/index.ts';
 import type { Blobs } from '../../storage/blobs/index.ts';
 import { Announcer, type TreeListener } from './announcer.ts';
@@ -87,9 +87,6 @@ export interface Files extends FilePort {
   removeOfUser(userId: string): Promise<void>;
   close(): Promise<void>;
 }
-
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 
 export function createFiles(deps: FilesDeps): Files {
   const { connection, projects, documents, rooms, bus, nodes, jobs, audit, log, now } = deps;

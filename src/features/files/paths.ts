@@ -2,7 +2,7 @@
  * What a file may be called. A path is NFC, has forward slashes, and is the same on every file system: two paths that
  * differ only in case are one place. Isomorphic.
  */
-import { LIMITS, utf8Length } from '../../protocol/index.ts';
+import { isSeen, LIMITS, utf8Length } from '../../protocol/index.ts';
 
 /** Control characters; those that turn the writing around, and so hide what a name ends with; lone surrogates, which would all become one character; the backslash, which some systems take for a slash. */
 const UNWANTED = /[\p{Cc}\p{Bidi_Control}\p{Surrogate}\\]/u;
@@ -19,6 +19,7 @@ export function complaintOf(path: string): string | undefined {
     return `must be at most ${LIMITS.pathBytes} bytes of UTF-8`;
   for (const segment of path.split('/')) {
     if (segment === '') return 'must not have empty parts';
+    if (!isSeen(segment)) return 'must not have parts in which nothing can be seen';
     if (segment === '.' || segment === '..') return 'must not have the parts . or ..';
     if (utf8Length(segment, LIMITS.pathSegmentBytes) > LIMITS.pathSegmentBytes) {
       return `must have parts of at most ${LIMITS.pathSegmentBytes} bytes of UTF-8`;

@@ -1,10 +1,8 @@
 /** Files as they are shown. */
-import { LIMITS } from '../../protocol/index.ts';
+import { DAY_MS, LIMITS } from '../../protocol/index.ts';
 import { languageOf } from './languages.ts';
 import type { FileRecord } from './model.ts';
 import type { DeletedFile, File } from './shapes.ts';
-
-const DAY_MS = 86_400_000;
 
 export function toFile({ _id, projectId, path, kind, language, sizeBytes, updatedAt }: FileRecord): File {
   return {

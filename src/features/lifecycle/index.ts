@@ -4,7 +4,7 @@
  */
 import type { Jobs } from '../../cluster/job.ts';
 import type { Audit } from '../../observability/audit.ts';
-import type { Handlers } from '../../protocol/index.ts';
+import { type Handlers, HOUR_MS } from '../../protocol/index.ts';
 import type { Auth } from '../auth/index.ts';
 import type { ChatUpkeep } from '../chat/index.ts';
 import type { ProjectUpkeep } from '../projects/index.ts';
@@ -31,7 +31,6 @@ export interface Lifecycle {
   handlers: Handlers<typeof lifecycleContract>;
 }
 
-const HOUR_MS = 3_600_000;
 /** Of a run that is long: it is cut at the end, and the next one goes on. */
 const LONG_MS = 30 * 60_000;
 /** Sessions end at once, and their sockets with them; a server that missed the notice sees it within 5 s. */

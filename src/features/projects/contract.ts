@@ -1,6 +1,6 @@
 /** Projects: every operation and event. */
 import { z } from 'zod';
-import { ClientId, Empty, event, Id, LIMITS, listInput, operation, pageOf } from '../../protocol/index.ts';
+import { ClientId, Empty, event, givenName, Id, LIMITS, listInput, operation, pageOf } from '../../protocol/index.ts';
 import { memberOperations } from './member-operations.ts';
 import { Project, ProjectMember, ProjectStatus, Settings, Template, Visibility } from './shapes.ts';
 
@@ -8,7 +8,7 @@ export * from './shapes.ts';
 
 const projectId = { projectId: Id };
 const projectKey = (input: { projectId: string }): string => input.projectId;
-const Name = z.string().trim().min(3).max(100);
+const Name = givenName(3, 100);
 const Description = z.string().trim().max(500);
 const flag = z.stringbool().or(z.boolean());
 const theProject = z.object({ project: Project });

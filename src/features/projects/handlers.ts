@@ -1,6 +1,6 @@
 /** One function for each operation: check, do, answer. */
 import { Types } from 'mongoose';
-import { LIMITS, userRoom, type Handlers, type Rooms, type UserContext } from '../../protocol/index.ts';
+import { DAY_MS, type Handlers, LIMITS, type Rooms, type UserContext, userRoom } from '../../protocol/index.ts';
 import { belowPlace, parseCursor, toCursor } from '../chat/index.ts';
 import { notFound, type Access } from './access.ts';
 import type { projectsContract, projectsEvents } from './contract.ts';
@@ -27,8 +27,6 @@ export interface ProjectHandlerDeps {
   rooms: Rooms<typeof projectsEvents>;
   now: () => number;
 }
-
-const DAY_MS = 86_400_000;
 
 export function createProjectHandlers(deps: ProjectHandlerDeps): Handlers<typeof projectsContract> {
   const { models, members, access, live, views, makers, projects, memberChanges, invites, rooms, now } = deps;

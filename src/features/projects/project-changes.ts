@@ -1,7 +1,7 @@
 /** Changing, deleting and restoring projects: each is one write of the project. */
 import { Types } from 'mongoose';
 import type { Audit } from '../../observability/audit.ts';
-import { LIMITS, projectRoom, type Origin, type Rooms } from '../../protocol/index.ts';
+import { DAY_MS, LIMITS, type Origin, projectRoom, type Rooms } from '../../protocol/index.ts';
 import { notFound, type Access } from './access.ts';
 import type { AccessChanges } from './access-changes.ts';
 import type { projectsEvents } from './contract.ts';
@@ -34,8 +34,6 @@ export interface Actor {
   userId: string;
   origin: Origin;
 }
-
-const DAY_MS = 86_400_000;
 
 export class ProjectChanges {
   readonly #deps: ProjectChangesDeps;

@@ -4,7 +4,7 @@
  */
 import { Types } from 'mongoose';
 import type { Audit } from '../../observability/audit.ts';
-import { LIMITS, projectRoom, type Rooms } from '../../protocol/index.ts';
+import { DAY_MS, HOUR_MS, LIMITS, projectRoom, type Rooms } from '../../protocol/index.ts';
 import type { AccessChanges } from './access-changes.ts';
 import type { projectsEvents } from './contract.ts';
 import type { Members } from './members.ts';
@@ -21,8 +21,6 @@ export interface ProjectUpkeepDeps {
   now: () => number;
 }
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 /** Projects of one page. */
 const PAGE = 100;
 /** Nodes' clocks differ; a project that can still be restored anywhere is not removed. */

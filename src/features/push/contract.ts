@@ -1,6 +1,6 @@
 /** Notifications for people who are away: operations. */
 import { z } from 'zod';
-import { Empty, LIMITS, operation } from '../../protocol/index.ts';
+import { Empty, givenName, LIMITS, operation } from '../../protocol/index.ts';
 
 const base64url = (bytes: number): z.ZodString => {
   const length = Math.ceil((bytes * 8) / 6);
@@ -48,7 +48,7 @@ export const pushContract = {
         keys: z.strictObject({ p256dh: base64url(65), auth: base64url(16) }),
         expirationTime: z.number().nullable().optional().meta({ description: 'Not used' }),
       }),
-      deviceName: z.string().trim().min(1).max(100).optional(),
+      deviceName: givenName(1, 100).optional(),
     }),
     output: Empty,
     auth: 'user',

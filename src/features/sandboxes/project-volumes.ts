@@ -4,7 +4,7 @@
  */
 import { Types } from 'mongoose';
 import type { Log } from '../../observability/log.ts';
-import { Fault, LIMITS } from '../../protocol/index.ts';
+import { DAY_MS, Fault, LIMITS } from '../../protocol/index.ts';
 import type { LeftVolume, SandboxModels, VolumeRecord } from './model.ts';
 
 export interface ProjectVolumesDeps {
@@ -17,8 +17,6 @@ export interface ProjectVolumesDeps {
   log: Log;
   now: () => number;
 }
-
-const DAY_MS = 86_400_000;
 
 export class ProjectVolumes {
   readonly #deps: ProjectVolumesDeps;

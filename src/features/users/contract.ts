@@ -1,13 +1,13 @@
 /** People as others see them, and one's own profile. */
 import { z } from 'zod';
-import { Id, operation, Time } from '../../protocol/index.ts';
+import { givenName, Id, operation, Time } from '../../protocol/index.ts';
 
 export const User = z
   .object({ id: Id, name: z.string(), username: z.string().optional(), avatarUrl: z.string() })
   .meta({ id: 'User' });
 export type User = z.output<typeof User>;
 
-export const Name = z.string().trim().min(1).max(80);
+export const Name = givenName(1, 80);
 export const Username = z
   .string()
   .trim()

@@ -117,7 +117,7 @@ export const PROJECT_RULES: readonly RuleGroup[] = [
   {
     title: 'Files',
     rules: {
-      'FL-1': `A path begins at its project and has forward slashes. It is kept as NFC; control characters, characters that change the direction of writing (they could hide what a name ends with), backslashes, empty parts, \`.\` and \`..\` are \`invalid\`, as are more than ${LIMITS.pathBytes} bytes of UTF-8, or ${LIMITS.pathSegmentBytes} in one part.`,
+      'FL-1': `A path begins at its project and has forward slashes. It is kept as NFC; control characters, characters that change the direction of writing (they could hide what a name ends with), backslashes, empty parts, parts in which nothing can be seen, \`.\` and \`..\` are \`invalid\`, as are more than ${LIMITS.pathBytes} bytes of UTF-8, or ${LIMITS.pathSegmentBytes} in one part.`,
       'FL-2': 'Paths that differ in case only are one place.',
       'FL-3':
         'A place holds one file. What is in the way is a `conflict`: a file, a folder, a file where a folder is needed, or a folder that is written otherwise.',

@@ -34,6 +34,8 @@ export const RULES: RuleGroup[] = [
       'PR-14':
         'An operation that creates something takes a `clientId`: a repetition with the same one gets the first outcome, also when its other input differs.',
       'PR-15': 'A list is `{ items, next }`; `next` is the `cursor` of the next page, or null on the last.',
+      'PR-33':
+        'A name that people give has something that can be seen, and neither control characters nor those that turn the writing of what follows around; blanks around it are dropped.',
     },
   },
   {
