@@ -58,7 +58,7 @@ describe.runIf(hasRedis())('files on two nodes', { timeout: 60_000 }, () => {
   test('[FL-3] [FL-20] changes of both at the same time are each done, one after another', async () => {
     const [a, b] = both();
     const outcomes = await Promise.allSettled(
-      Array.from({ length: 20 }, (_, n) => [
+      Array.from({ length: 10 }, (_, n) => [
         call(a, 'file:create', { projectId, path: `own/a${n}` }),
         call(b, 'file:create', { projectId, path: `own/b${n}` }),
         call(a, 'file:create', { projectId, path: `same/${n}` }),
@@ -67,12 +67,12 @@ describe.runIf(hasRedis())('files on two nodes', { timeout: 60_000 }, () => {
     );
     const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
     expect(new Set(refused.map(({ reason }) => (reason as { code: string }).code))).toEqual(new Set(['conflict']));
-    expect(refused).toHaveLength(20);
+    expect(refused).toHaveLength(10);
     const trees = await Promise.all([a, b].map((socket) => call(socket, 'file:tree', { projectId })));
     expect(trees[0]).toEqual(trees[1]);
     const paths = trees[0]?.files.map(({ path }) => path) ?? [];
-    expect(paths.filter((path) => path.startsWith('own/'))).toHaveLength(40);
-    expect(paths.filter((path) => /^same\//i.test(path))).toHaveLength(20);
+    expect(paths.filter((path) => path.startsWith('own/'))).toHaveLength(20);
+    expect(paths.filter((path) => /^same\//i.test(path))).toHaveLength(10);
     expect(new Set(paths.map((path) => path.toLowerCase())).size).toBe(paths.length);
   });
 
