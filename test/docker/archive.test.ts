@@ -80,16 +80,16 @@ test('[SB-7] also of one that is stopped because nobody uses it', async () => {
 });
 
 describe('archives', () => {
-  let nowMs: number;
+  let aheadMs: number;
   let dataDir: string;
   let server: TestServer;
   let ada: Socket;
   let projectId: string;
 
   beforeEach(async () => {
-    nowMs = Date.now();
+    aheadMs = 0;
     dataDir = await mkdtemp(join(tmpdir(), 'archives-'));
-    server = await startDockerServer({ ...EXEC, DATA_DIR: dataDir }, { now: () => nowMs });
+    server = await startDockerServer({ ...EXEC, DATA_DIR: dataDir }, { now: () => Date.now() + aheadMs });
     ada = await server.socket(await server.person('Ada'));
     projectId = await projectOf(ada);
   });
@@ -139,7 +139,7 @@ describe('archives', () => {
     await call(ada, 'sandbox:stop', { projectId });
     expect(await archives()).toHaveLength(1);
     await call(ada, 'project:delete', { projectId });
-    nowMs += (LIMITS.restoreDays + 1) * DAY_MS;
+    aheadMs += (LIMITS.restoreDays + 1) * DAY_MS;
     await expect.poll(archives, { timeout: 60_000 }).toEqual([]);
   });
 });

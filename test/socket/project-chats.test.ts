@@ -1,42 +1,26 @@
 /** Chats of projects: their members are the project's, whatever happens to either. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Types } from 'mongoose';
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { JobStore } from '../../src/cluster/job-store.ts';
-import { connectDatabase, type Database } from '../../src/storage/database.ts';
-import { startEmbeddedMongo, type EmbeddedMongo } from '../../src/storage/embedded-mongo/index.ts';
-import { LIMITS } from '../../src/protocol/index.ts';
+import { DAY_MS, LIMITS } from '../../src/protocol/index.ts';
 import { call, heard, heardOfLog } from '../support/calls.ts';
-import { freshDatabaseUri } from '../support/database.ts';
-import { silentLog as log } from '../support/log.ts';
-import { startServer, type Person, type TestServer } from '../support/server.ts';
+import type { Person, TestServer } from '../support/server.ts';
+import { openWatchedServers, type WatchedServer, type WatchedServers } from '../support/watched-server.ts';
 
-const DAY_MS = 86_400_000;
-
-let directory: string;
-let engine: EmbeddedMongo | undefined;
-let nowMs = Date.now();
+let servers: WatchedServers;
+let world: WatchedServer;
 let server: TestServer;
-let database: Database;
 let count = 0;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'atelier-project-chats-'));
-  if (!freshDatabaseUri().MONGODB_URI) engine = await startEmbeddedMongo({ path: join(directory, 'db'), port: 0 });
-  const uri = freshDatabaseUri().MONGODB_URI ?? `${engine?.uri.replace(/\/+$/, '')}/chats`;
-  server = await startServer({ MONGODB_URI: uri }, { now: () => nowMs });
-  database = await connectDatabase({ dataDir: directory, mongodbUri: uri, log });
+  servers = await openWatchedServers();
+  world = await servers.start();
+  ({ server } = world);
 });
-
 afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  await database.connection.dropDatabase();
-  await database.close();
-  await engine?.close();
-  await rm(directory, { recursive: true, force: true });
+  await world[Symbol.asyncDispose]();
+  await servers[Symbol.asyncDispose]();
 });
 
 interface Team {
@@ -192,7 +176,7 @@ test('[CH-70] whose account ends is in no chat of any project', { timeout: 60_00
   expect((await server.request('DELETE', '/api/users/me', { as: persons[1], body })).status).toBe(200);
   const members = async () =>
     (await call(owner, 'chat:members', { chatId: chat.id })).items.map(({ userId }) => userId);
-  nowMs += 10_000;
+  await world.advance(10_000);
   await expect.poll(members, { timeout: 30_000 }).toEqual([persons[0].id, persons[2].id]);
 });
 
@@ -200,11 +184,11 @@ test('[CH-72] what was begun and cut off is done by the job that was stored befo
   const { owner, editor, persons, projectId } = await team();
   const { chat } = await call(owner, 'chat:create', { kind: 'project', projectId });
   const late = await server.person('Late');
-  const { connection } = database;
+  const { connection } = world;
   const project = new Types.ObjectId(projectId);
   expect(await connection.collection('jobs').countDocuments({ kind: 'chats.project-members' })).toBeGreaterThan(0);
   // As a node leaves it that dies after its write of the project's rows.
-  const at = new Date(nowMs);
+  const at = new Date(world.nowMs());
   await connection
     .collection('projectMembers')
     .updateOne(
@@ -245,8 +229,8 @@ test('[CH-71] a project that goes for ever takes its chats along', { timeout: 90
   const { chat } = await call(owner, 'chat:create', { kind: 'project', projectId });
   await send(editor, chat.id, 'hello');
   await call(owner, 'project:delete', { projectId });
-  nowMs += (LIMITS.restoreDays + 1) * DAY_MS;
-  const rows = (name: string, filter: object) => database.connection.collection(name).countDocuments(filter);
+  await world.advance((LIMITS.restoreDays + 1) * DAY_MS);
+  const { rows } = world;
   await expect.poll(() => rows('projects', { _id: new Types.ObjectId(projectId) }), { timeout: 40_000 }).toBe(0);
   const chatId = new Types.ObjectId(chat.id);
   const eventually = { timeout: 40_000 };
