@@ -230,11 +230,10 @@ test('[CH-71] a project that goes for ever takes its chats along', { timeout: 90
   await send(editor, chat.id, 'hello');
   await call(owner, 'project:delete', { projectId });
   await world.advance((LIMITS.restoreDays + 1) * DAY_MS);
-  const { rows } = world;
-  await expect.poll(() => rows('projects', { _id: new Types.ObjectId(projectId) }), { timeout: 40_000 }).toBe(0);
+  await expect.poll(() => world.rows('projects', { _id: new Types.ObjectId(projectId) }), { timeout: 40_000 }).toBe(0);
   const chatId = new Types.ObjectId(chat.id);
   const eventually = { timeout: 40_000 };
-  await expect.poll(() => rows('chats', { _id: chatId }), eventually).toBe(0);
-  expect(await rows('entries', { chatId })).toBe(0);
-  expect(await rows('memberships', { chatId })).toBe(0);
+  await expect.poll(() => world.rows('chats', { _id: chatId }), eventually).toBe(0);
+  expect(await world.rows('entries', { chatId })).toBe(0);
+  expect(await world.rows('memberships', { chatId })).toBe(0);
 });
