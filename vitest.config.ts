@@ -27,5 +27,7 @@ export default defineConfig({
     execArgv: ['--import', './test/support/typescript.mjs'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // What comes about comes at once, but on a busy machine only after a while.
+    expect: { poll: { timeout: 10_000 } },
   },
 });

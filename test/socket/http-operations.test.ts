@@ -1,5 +1,5 @@
 import supertest from 'supertest';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { LIMITS, STATUS_BY_CODE } from '../../src/protocol/index.ts';
 import { ROOM, startApp, type TestApp } from './http-app.ts';
 
@@ -224,12 +224,10 @@ describe('callers', () => {
     await expect.poll(() => app.taken).toContain(`writes ${'c'.repeat(24)}`);
     leaving.abort();
     await expect(request).rejects.toThrow('abort');
-    await vi.waitFor(() => expect(app.abandoned).toEqual(['room:wait']));
-    await vi.waitFor(() =>
-      expect(app.lines.map(({ fields }) => fields)).toContainEqual(
-        expect.objectContaining({ route: '/api/wait', outcome: 'aborted' }),
-      ),
-    );
+    await expect.poll(() => app.abandoned).toEqual(['room:wait']);
+    await expect
+      .poll(() => app.lines.map(({ fields }) => fields))
+      .toContainEqual(expect.objectContaining({ route: '/api/wait', outcome: 'aborted' }));
   });
 
   test('[HT-16] each request has an id and one line in the log, by its pattern', async () => {

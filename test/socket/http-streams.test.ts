@@ -121,11 +121,11 @@ test('[HT-10] a reader that leaves ends its watch, not the stream', async () => 
   await staying.until('started');
   expect(app.stream.watchers).toBe(2);
   await leaving.leave();
-  await vi.waitFor(() => expect(app.stream.watchers).toBe(1));
+  await expect.poll(() => app.stream.watchers).toBe(1);
   app.stream.push('still here');
   app.stream.finish();
   expect(await staying.until('never')).toContain('still here');
-  await vi.waitFor(() => expect(app.stream.watchers).toBe(0));
+  await expect.poll(() => app.stream.watchers).toBe(0);
 });
 
 test('[HT-10] a reader that reads slowly is waited for', async () => {
@@ -177,7 +177,7 @@ test('[HT-10] streams end when the server closes, before or after their start', 
   await reader.until('started');
   app.closing.abort();
   expect(withoutBeats(await reader.until('never'))).toMatch(/started\ndata: .*\n\n$/);
-  await vi.waitFor(() => expect(app.stream.watchers).toBe(0));
+  await expect.poll(() => app.stream.watchers).toBe(0);
   expect(await (await resume({})).json()).toMatchObject({ error: { code: 'unavailable' } });
 });
 
@@ -214,10 +214,11 @@ test('[PR-23] one user has a limited number of streams open', async () => {
   expect(refused.response.status).toBe(429);
   expect(app.taken.filter((taken) => taken.startsWith('writes'))).toHaveLength(readers.length);
   await readers[0]?.leave();
-  await vi.waitFor(async () => {
+  const statusOfNext = async (): Promise<number> => {
     const next = await resume({});
-    expect(next.status).toBe(200);
     await next.body?.cancel();
-  });
+    return next.status;
+  };
+  await expect.poll(statusOfNext).toBe(200);
   await Promise.all(readers.map((reader) => reader.leave()));
 });

@@ -1,5 +1,5 @@
 /** The SDK's operations and its connection, against a scripted server. */
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { AtelierError, type ClientState } from '../../src/client/index.ts';
 import { UNDER_WAY_MAX, WAITING_MAX } from '../../src/client/requests.ts';
 import { TOKENS_MAX } from '../../src/client/connection.ts';
@@ -135,7 +135,7 @@ describe('operations', () => {
     server.fate = (call) =>
       call.name === 'ai:prompt' ? new Promise((resolve) => (answer = resolve)) : fault('not_found');
     const prompt = client.call('ai:prompt', { chatId: chat.id, content: 'Hi', wait: true });
-    await vi.waitFor(() => expect(answer).toBeDefined());
+    await expect.poll(() => answer).toBeDefined();
     // Longer than every limit that holds for other operations.
     await expect(client.once('typing:changed', () => true, { timeoutMs: 40 })).rejects.toMatchObject({
       code: 'timeout',
@@ -169,7 +169,7 @@ describe('the connection', () => {
     const server = await startServer();
     server.greets = false;
     const client = startClient(server, { timings: { helloMs: 20 } });
-    await vi.waitFor(() => expect(server.connections).toBeGreaterThan(2));
+    await expect.poll(() => server.connections).toBeGreaterThan(2);
     server.greets = true;
     await client.ready();
   });
@@ -211,9 +211,9 @@ describe('the connection', () => {
     const server = await startServer();
     const asked: ((token: string) => void)[] = [];
     const client = startClient(server, { token: () => new Promise((resolve) => asked.push(resolve)) });
-    await vi.waitFor(() => expect(asked).toHaveLength(1));
+    await expect.poll(() => asked).toHaveLength(1);
     server.cut();
-    await vi.waitFor(() => expect(asked).toHaveLength(2));
+    await expect.poll(() => asked).toHaveLength(2);
     asked[0]?.('late');
     asked[1]?.('in time');
     await client.ready();
@@ -246,7 +246,7 @@ describe('the connection', () => {
     const heard = client.once('session:expiring');
     server.emit('session:expiring', { expiresInSeconds: 60 });
     await heard;
-    await vi.waitFor(() => expect(server.callsOf('auth:refresh')).toHaveLength(1));
+    await expect.poll(() => server.callsOf('auth:refresh')).toHaveLength(1);
     expect(server.callsOf('auth:refresh')[0]?.input).toEqual({ accessToken: 'token expiring' });
     client.close();
 
@@ -289,7 +289,7 @@ describe('the connection', () => {
     await expect(client.send(chat.id, 'x')).rejects.toMatchObject({ code: 'unavailable', outcomeUnknown: false });
     await expect(client.ready()).rejects.toMatchObject({ code: 'unavailable' });
     expect(states).toEqual(['closed']);
-    await vi.waitFor(() => expect(server.sockets).toBe(0));
+    await expect.poll(() => server.sockets).toBe(0);
     expect(server.connections).toBe(1);
   });
 
@@ -297,7 +297,7 @@ describe('the connection', () => {
     const server = await startServer();
     let give: ((token: string) => void) | undefined;
     const client = startClient(server, { token: () => new Promise((resolve) => (give = resolve)) });
-    await vi.waitFor(() => expect(give).toBeDefined());
+    await expect.poll(() => give).toBeDefined();
     client.close();
     give?.('late');
     await startClient(server).ready();

@@ -133,9 +133,9 @@ test('[SD-34] what is no text is refused, told once, and reaches nobody', async 
   const [wrong, right] = clients.map((client) => edit(client, fileId)) as [Editor, Editor];
   await converged([wrong, right]);
   wrong.doc.getMap('other').set('key', 1);
-  await vi.waitFor(() => expect(wrong.errors).toEqual(['invalid']));
+  await expect.poll(() => wrong.errors).toEqual(['invalid']);
   right.text.insert(0, 'right ');
-  await vi.waitFor(() => expect(wrong.text.toJSON()).toBe('right text'));
+  await expect.poll(() => wrong.text.toJSON()).toBe('right text');
   expect(wrong.provider.unsavedChanges).toBe(1);
   expect(Y.encodeStateVector(right.doc)).not.toEqual(Y.encodeStateVector(wrong.doc));
   expect(await stored(clients[1], fileId)).toBe('right text');
@@ -146,7 +146,7 @@ test('[SD-34] a text that is too large is taken when it is smaller', async () =>
   const client = await server.client(await server.person());
   const { fileId } = await makeTextFile(client);
   const { provider, text, errors } = edit(client, fileId);
-  await vi.waitFor(() => expect(provider.access).toBe('write'));
+  await expect.poll(() => provider.access).toBe('write');
   text.insert(0, 'x'.repeat(LIMITS.documentTextBytes + 10));
   await vi.waitFor(() => expect(errors).toEqual(['too_large']), { timeout: 10_000 });
   text.delete(0, 100);
@@ -160,7 +160,7 @@ test('[SD-38] a page that was pasted offline, longer than one message, arrives',
   const { client, cable } = await startCabled(ada);
   const { fileId } = await makeTextFile(client, { content: 'start ' });
   const { provider, text, errors } = edit(client, fileId);
-  await vi.waitFor(() => expect(provider.synced).toBe(true));
+  await expect.poll(() => provider.synced).toBe(true);
   const away = gone(client);
   cable.cut();
   await away;
@@ -184,31 +184,31 @@ test('[SD-36] a viewer reads, an editor writes, and whoever is removed is out, a
   expect([writer.provider.access, reader.provider.access]).toEqual(['write', 'read']);
   reader.text.insert(0, 'mine ');
   writer.text.insert(4, '!');
-  await vi.waitFor(() => expect(reader.text.toJSON()).toBe('mine text!'));
+  await expect.poll(() => reader.text.toJSON()).toBe('mine text!');
   expect(await stored(owner, fileId)).toBe('text!');
   await owner.call('project:set-role', { projectId, userId: ben.id, role: 'editor' });
   expect(await converged([writer, reader])).toBe('mine text!');
   const closed: number[] = [];
   reader.provider.on('closed', ({ code }) => closed.push(code));
   await owner.call('project:remove-member', { projectId, userId: ben.id });
-  await vi.waitFor(() => expect([closed, reader.provider.access]).toEqual([[4403], 'none']));
+  await expect.poll(() => [closed, reader.provider.access]).toEqual([[4403], 'none']);
   writer.text.insert(0, 'secret ');
-  await vi.waitFor(() => expect(writer.provider.unsavedChanges).toBe(0));
+  await expect.poll(() => writer.provider.unsavedChanges).toBe(0);
   expect(reader.text.toJSON()).toBe('mine text!');
   // Not even what there is to know of it.
   reader.provider.connect();
-  await vi.waitFor(() => expect(closed).toEqual([4403, 4404]));
+  await expect.poll(() => closed).toEqual([4403, 4404]);
 });
 
 test('[SD-34] a file that is deleted closes its providers', async () => {
   const client = await server.client(await server.person());
   const { fileId } = await makeTextFile(client);
   const { provider } = edit(client, fileId);
-  await vi.waitFor(() => expect(provider.synced).toBe(true));
+  await expect.poll(() => provider.synced).toBe(true);
   const closed: number[] = [];
   provider.on('closed', ({ code }) => closed.push(code));
   await client.call('file:delete', { fileId });
-  await vi.waitFor(() => expect(closed).toHaveLength(1));
+  await expect.poll(() => closed).toHaveLength(1);
   expect(provider.shouldConnect).toBe(false);
 });
 
@@ -218,7 +218,7 @@ test('[SD-35] cursors are seen, go with a cut, and come back', async () => {
   const { fileId } = await makeTextFile(one.client, { content: 'text', editors: [ben] });
   const here = edit(one.client, fileId);
   here.provider.awareness.setLocalStateField('user', { name: 'Ada' });
-  await vi.waitFor(() => expect(here.provider.synced).toBe(true));
+  await expect.poll(() => here.provider.synced).toBe(true);
   // Somebody who comes later sees those who are there.
   const there = edit(two.client, fileId);
   there.provider.awareness.setLocalStateField('user', { name: 'Ben' });
@@ -244,29 +244,29 @@ test('[SD-35] cursors are seen, go with a cut, and come back', async () => {
   two.cable.cut();
   await both();
   there.provider.destroy();
-  await vi.waitFor(() => expect(seenBy(here, there)).toBeUndefined());
+  await expect.poll(() => seenBy(here, there)).toBeUndefined();
 });
 
 test('[SD-37] two providers of one client and one file, with an awareness of the application', async () => {
   const client = await server.client(await server.person());
   const { fileId } = await makeTextFile(client, { content: 'text' });
   const first = edit(client, fileId);
-  await vi.waitFor(() => expect(first.provider.synced).toBe(true));
+  await expect.poll(() => first.provider.synced).toBe(true);
   const doc = new Y.Doc();
   const awareness = new Awareness(doc);
   const provider = new SocketIOProvider(client, fileId, doc, { awareness });
   awareness.setLocalStateField('user', { name: 'Second' });
-  await vi.waitFor(() => expect(provider.synced).toBe(true));
+  await expect.poll(() => provider.synced).toBe(true);
   doc.getText('content').insert(0, 'second ');
-  await vi.waitFor(() => expect(first.text.toJSON()).toBe('second text'));
+  await expect.poll(() => first.text.toJSON()).toBe('second text');
   const seen = (): unknown => first.provider.awareness.getStates().get(doc.clientID)?.['user'];
-  await vi.waitFor(() => expect(seen()).toEqual({ name: 'Second' }));
+  await expect.poll(() => seen()).toEqual({ name: 'Second' });
   provider.destroy();
-  await vi.waitFor(() => expect(seen()).toBeUndefined());
+  await expect.poll(() => seen()).toBeUndefined();
   expect(awareness.getLocalState()).not.toBeNull();
   doc.destroy();
   first.text.insert(0, 'first ');
-  await vi.waitFor(() => expect(first.provider.unsavedChanges).toBe(0));
+  await expect.poll(() => first.provider.unsavedChanges).toBe(0);
   expect(await stored(client, fileId)).toBe('first second text');
 });
 

@@ -10,9 +10,9 @@ import { fault, type Fate } from './sdk-scripted-server.ts';
 import { startClient } from './sdk-setup.ts';
 
 const synced = (provider: SocketIOProvider): Promise<void> =>
-  vi.waitFor(() => expect(provider.synced).toBe(true), { interval: 5 });
+  expect.poll(() => provider.synced, { interval: 5 }).toBe(true);
 const saved = (provider: SocketIOProvider): Promise<void> =>
-  vi.waitFor(() => expect(provider.unsavedChanges).toBe(0), { interval: 5 });
+  expect.poll(() => provider.unsavedChanges, { interval: 5 }).toBe(0);
 
 /** What another writer's change is as an update. */
 function changeOf(doc: Y.Doc, change: () => void): Uint8Array {
@@ -71,7 +71,7 @@ test('[SD-31] changes of one tick are one message; one is under way, and the nex
     name === 'doc:update' && !release ? new Promise((resolve) => (release = () => resolve('answer'))) : 'answer';
   text.insert(0, 'a');
   text.insert(1, 'b');
-  await vi.waitFor(() => expect(release).toBeDefined());
+  await expect.poll(() => release).toBeDefined();
   for (const letter of 'cdefg') {
     text.insert(text.length, letter);
     await Promise.resolve();
@@ -94,7 +94,7 @@ test('[SD-31] what waits is bounded: a long wait costs one comparison', async ()
   world.server.fate = ({ name }) =>
     name === 'doc:update' && !release ? new Promise((resolve) => (release = () => resolve('answer'))) : 'answer';
   text.insert(0, '>');
-  await vi.waitFor(() => expect(release).toBeDefined());
+  await expect.poll(() => release).toBeDefined();
   const line = 'x'.repeat(LIMITS.documentUpdateBytes / 512);
   for (let i = 0; i < 600; i++) text.insert(text.length, line);
   release?.();
@@ -145,11 +145,11 @@ test('[SD-32] leaving sends what waits before it closes', async () => {
   world.server.fate = ({ name }) =>
     name === 'doc:update' && !release ? new Promise((resolve) => (release = () => resolve('answer'))) : 'answer';
   text.insert(0, 'first');
-  await vi.waitFor(() => expect(release).toBeDefined());
+  await expect.poll(() => release).toBeDefined();
   text.insert(5, ' last');
   provider.destroy();
   release?.();
-  await vi.waitFor(() => expect(textOf(world.theirs).toJSON()).toBe('first last'));
+  await expect.poll(() => textOf(world.theirs).toJSON()).toBe('first last');
   const names = world.server.calls.map(({ name }) => name).filter((name) => name.startsWith('doc:'));
   expect(names.slice(-2)).toEqual(['doc:awareness', 'doc:close']);
   expect(names.filter((name) => name === 'doc:update')).toHaveLength(2);
@@ -178,7 +178,7 @@ test('[SD-33] an update whose predecessor was lost is completed by a comparison'
   const updates = ['lost ', 'heard '].map((word) => changeOf(other, () => textOf(other).insert(0, word)));
   for (const update of updates) Y.applyUpdate(world.theirs, update);
   world.server.emit('doc:updated', { docId: world.fileId, update: updates[1] });
-  await vi.waitFor(() => expect(text.toJSON()).toBe('heard lost text'));
+  await expect.poll(() => text.toJSON()).toBe('heard lost text');
 });
 
 test('[SD-34] what the server refuses is told once and not sent again, and others are heard all the same', async () => {
@@ -188,11 +188,11 @@ test('[SD-34] what the server refuses is told once and not sent again, and other
     await synced(provider);
     world.server.fate = ({ name }) => (name === 'doc:update' ? fault(code) : 'answer');
     text.insert(0, 'refused ');
-    await vi.waitFor(() => expect(errors).toEqual([code]));
+    await expect.poll(() => errors).toEqual([code]);
     text.insert(0, 'more ');
     const update = changeOf(world.theirs, () => textOf(world.theirs).insert(4, '!'));
     world.server.emit('doc:updated', { docId: world.fileId, update });
-    await vi.waitFor(() => expect(text.toJSON()).toBe('more refused text!'));
+    await expect.poll(() => text.toJSON()).toBe('more refused text!');
     expect([world.server.callsOf('doc:update').length, provider.unsavedChanges, errors.length]).toEqual([1, 2, 1]);
     expect(provider.access).toBe(code === 'forbidden' ? 'read' : 'write');
     // The next connection may know better.
@@ -210,7 +210,7 @@ test('[SD-34] a document that became too large is taken when it has become small
   world.server.fate = ({ name, input }) =>
     name === 'doc:update' && (input.update as Uint8Array).byteLength > 1_000 ? fault('too_large') : 'answer';
   text.insert(0, 'x'.repeat(2_000));
-  await vi.waitFor(() => expect(errors).toEqual(['too_large']));
+  await expect.poll(() => errors).toEqual(['too_large']);
   text.delete(0, 2_000);
   await vi.waitFor(() => expect(provider.unsavedChanges).toBe(0), { timeout: 10_000 });
   expect(errors).toHaveLength(1);
@@ -222,7 +222,7 @@ test('[SD-34] a document that is not there, or not for us, is given up until `co
   const { provider, errors } = open(world);
   const closed: unknown[] = [];
   provider.on('closed', (reason) => closed.push(reason));
-  await vi.waitFor(() => expect(closed).toEqual([{ code: 4404, reason: 'not_found' }]));
+  await expect.poll(() => closed).toEqual([{ code: 4404, reason: 'not_found' }]);
   expect([errors, provider.status, provider.shouldConnect]).toEqual([['not_found'], 'disconnected', false]);
   world.server.fate = () => 'answer';
   provider.connect();
@@ -238,14 +238,14 @@ test('[SD-35] the own awareness state is told, follows changes, and goes with th
   await synced(watcher.provider);
   const seen = (): unknown => watcher.provider.awareness.getStates().get(doc.clientID);
   provider.awareness.setLocalStateField('user', { name: 'Ada' });
-  await vi.waitFor(() => expect(seen()).toEqual({ user: { name: 'Ada' } }));
+  await expect.poll(() => seen()).toEqual({ user: { name: 'Ada' } });
   const before = world.server.callsOf('doc:awareness').length;
   for (let i = 1; i <= 100; i++) provider.awareness.setLocalStateField('cursor', i);
-  await vi.waitFor(() => expect(seen()).toMatchObject({ cursor: 100 }));
+  await expect.poll(() => seen()).toMatchObject({ cursor: 100 });
   // The first one at once, and the last one.
   expect(world.server.callsOf('doc:awareness').length - before).toBeLessThanOrEqual(3);
   provider.destroy();
-  await vi.waitFor(() => expect(seen()).toBeUndefined());
+  await expect.poll(() => seen()).toBeUndefined();
 });
 
 test('[SD-35] others go with the connection and come back with it, and so does the own state', async () => {
@@ -253,14 +253,14 @@ test('[SD-35] others go with the connection and come back with it, and so does t
   const { provider, doc, client } = open(world);
   await synced(provider);
   provider.awareness.setLocalStateField('user', { name: 'Ada' });
-  await vi.waitFor(() => expect(world.server.callsOf('doc:awareness').length).toBeGreaterThanOrEqual(2));
+  await expect.poll(() => world.server.callsOf('doc:awareness').length).toBeGreaterThanOrEqual(2);
   const other = new Awareness(new Y.Doc());
   onTestFinished(() => other.destroy());
   other.setLocalStateField('user', { name: 'Ben' });
   const update = encodeAwarenessUpdate(other, [other.clientID]);
   const tell = (): void => world.server.emit('doc:awareness-changed', { docId: world.fileId, update });
   tell();
-  await vi.waitFor(() => expect(provider.awareness.getStates().has(other.clientID)).toBe(true));
+  await expect.poll(() => provider.awareness.getStates().has(other.clientID)).toBe(true);
   const clock = provider.awareness.meta.get(doc.clientID)?.clock ?? 0;
   const away = client.once('state', ({ state }) => state === 'reconnecting');
   const calls = world.server.callsOf('doc:awareness').length;
@@ -269,8 +269,8 @@ test('[SD-35] others go with the connection and come back with it, and so does t
   expect([...provider.awareness.getStates().keys()]).toEqual([doc.clientID]);
   await synced(provider);
   tell();
-  await vi.waitFor(() => expect(provider.awareness.getStates().has(other.clientID)).toBe(true));
-  await vi.waitFor(() => expect(world.server.callsOf('doc:awareness').length).toBeGreaterThan(calls));
+  await expect.poll(() => provider.awareness.getStates().has(other.clientID)).toBe(true);
+  await expect.poll(() => world.server.callsOf('doc:awareness').length).toBeGreaterThan(calls);
   expect(provider.awareness.meta.get(doc.clientID)?.clock).toBeGreaterThan(clock);
 });
 
@@ -282,7 +282,7 @@ test('[SD-36] who may only read sends nothing; with the right to write what wait
   provider.on('access', (access) => told.push(access));
   await synced(provider);
   text.insert(0, 'my ');
-  await vi.waitFor(() => expect(provider.unsavedChanges).toBe(1));
+  await expect.poll(() => provider.unsavedChanges).toBe(1);
   world.access = 'write';
   world.server.emit('doc:access-changed', { docId: world.fileId, access: 'write' });
   await saved(provider);
@@ -291,7 +291,7 @@ test('[SD-36] who may only read sends nothing; with the right to write what wait
   const closed: unknown[] = [];
   provider.on('closed', ({ code }) => closed.push(code));
   world.server.emit('doc:access-changed', { docId: world.fileId, access: 'none' });
-  await vi.waitFor(() => expect(closed).toEqual([4403]));
+  await expect.poll(() => closed).toEqual([4403]);
   expect(told).toEqual(['read', 'write', 'none']);
   expect([provider.status, provider.shouldConnect]).toEqual(['disconnected', false]);
 });
@@ -303,13 +303,13 @@ test('[SD-37] providers of one client share its socket, and the last one of a do
   await synced(first.provider);
   await synced(second.provider);
   first.text.insert(0, 'one ');
-  await vi.waitFor(() => expect(second.text.toJSON()).toBe('one text'));
+  await expect.poll(() => second.text.toJSON()).toBe('one text');
   first.provider.disconnect();
   second.text.insert(0, 'two ');
   await saved(second.provider);
   expect(world.server.callsOf('doc:close')).toHaveLength(0);
   second.provider.destroy();
-  await vi.waitFor(() => expect(world.server.callsOf('doc:close')).toHaveLength(1));
+  await expect.poll(() => world.server.callsOf('doc:close')).toHaveLength(1);
   first.provider.connect();
   await synced(first.provider);
   expect(first.text.toJSON()).toBe('two one text');
@@ -326,9 +326,9 @@ test('[SD-37] a second provider of a document knows at once who is there, though
   const update = encodeAwarenessUpdate(other, [other.clientID]);
   world.server.emit('doc:awareness-changed', { docId: world.fileId, update });
   const knows = ({ provider }: typeof first): boolean => provider.awareness.getStates().has(other.clientID);
-  await vi.waitFor(() => expect(knows(first)).toBe(true));
+  await expect.poll(() => knows(first)).toBe(true);
   const second = open(world, { client: first.client });
-  await vi.waitFor(() => expect(knows(second)).toBe(true));
+  await expect.poll(() => knows(second)).toBe(true);
 });
 
 test('[SD-38] a change over 1 MiB goes as the first one after an opening, and one over 4 MiB is told', async () => {
@@ -342,7 +342,7 @@ test('[SD-38] a change over 1 MiB goes as the first one after an opening, and on
   const details: unknown[] = [];
   provider.on('connection-error', (error) => details.push(error));
   text.insert(0, 'y'.repeat(LIMITS.documentFirstUpdateBytes));
-  await vi.waitFor(() => expect(errors).toEqual(['too_large']));
+  await expect.poll(() => errors).toEqual(['too_large']);
   expect(details[0]).toBeInstanceOf(AtelierError);
   expect(details[0]).toMatchObject({ detail: { maxBytes: LIMITS.documentFirstUpdateBytes } });
   expect(provider.unsavedChanges).toBe(1);
@@ -383,7 +383,7 @@ test('[SD-39] `resyncInterval` finds what no event told', async () => {
   const { provider, text } = open(world, { resyncInterval: 20 });
   await synced(provider);
   textOf(world.theirs).insert(4, ' changed');
-  await vi.waitFor(() => expect(text.toJSON()).toBe('text changed'));
+  await expect.poll(() => text.toJSON()).toBe('text changed');
 });
 
 test('[SD-39] nothing is left when the document or the provider ends', async () => {
@@ -392,7 +392,7 @@ test('[SD-39] nothing is left when the document or the provider ends', async () 
   await synced(provider);
   doc.destroy();
   expect(provider.shouldConnect).toBe(false);
-  await vi.waitFor(() => expect(world.server.callsOf('doc:close')).toHaveLength(1));
+  await expect.poll(() => world.server.callsOf('doc:close')).toHaveLength(1);
   text.insert(0, 'after ');
   provider.connect();
   await client.call('presence:set', { status: 'online' });

@@ -62,7 +62,7 @@ describe('what was written', () => {
     client.outbox.send(two.id, 'x', { metadata: { color: 'red' } });
     expect(textsOf(client.outbox.items())).toEqual(['a', 'b', 'c', 'x']);
     expect(client.outbox.items(one.id)).toEqual(items);
-    await vi.waitFor(() => expect(client.outbox.items()).toEqual([]));
+    await expect.poll(() => client.outbox.items()).toEqual([]);
     expect(contentsOf(server.logs.get(one.id) ?? [])).toEqual(['a', 'b', 'c']);
     expect(server.callsOf('message:send').find(({ input }) => input.content === 'x')?.input).toMatchObject({
       chatId: two.id,
@@ -102,16 +102,16 @@ describe('what was written', () => {
     const chat = server.addChat();
     const before = startClient(NOWHERE, { outboxStorage: webStorage(page) });
     for (const text of ['a', 'b', 'c']) before.outbox.send(chat.id, text);
-    await vi.waitFor(() => expect(page.length).toBe(5));
+    await expect.poll(() => page.length).toBe(5);
     before.close();
 
     const after = startClient(server, { outboxStorage: webStorage(page) });
     after.outbox.send(chat.id, 'd');
     await after.outbox.loaded();
     expect(textsOf(after.outbox.items())).toEqual(['a', 'b', 'c', 'd']);
-    await vi.waitFor(() => expect(after.outbox.items()).toEqual([]));
+    await expect.poll(() => after.outbox.items()).toEqual([]);
     expect(contentsOf(server.logs.get(chat.id) ?? [])).toEqual(['a', 'b', 'c', 'd']);
-    await vi.waitFor(() => expect(page.length).toBe(2));
+    await expect.poll(() => page.length).toBe(2);
   });
 
   test('[SD-23] and acknowledged unheard is one message after a reload', async () => {
@@ -121,13 +121,13 @@ describe('what was written', () => {
     server.fate = ({ name }) => (name === 'message:send' ? 'lose-answer' : 'answer');
     const before = startClient(server, { outboxStorage: webStorage(page) });
     before.outbox.send(chat.id, 'once');
-    await vi.waitFor(() => expect(server.logs.get(chat.id)).toHaveLength(1));
+    await expect.poll(() => server.logs.get(chat.id)).toHaveLength(1);
     before.close();
     server.fate = () => 'answer';
     const after = startClient(server, { outboxStorage: webStorage(page) });
     await after.outbox.loaded();
     expect(textsOf(after.outbox.items())).toEqual(['once']);
-    await vi.waitFor(() => expect(after.outbox.items()).toEqual([]));
+    await expect.poll(() => after.outbox.items()).toEqual([]);
     expect(server.logs.get(chat.id)).toHaveLength(1);
   });
 
@@ -149,7 +149,7 @@ describe('what the server refuses', () => {
     const before = startClient(server, { outboxStorage: webStorage(page) });
     const changes = changesOf(before);
     for (const text of ['bad 1', 'good', 'bad 2']) before.outbox.send(chat.id, text);
-    await vi.waitFor(() => expect(statesOf(changes)).toContain('bad 2 failed'));
+    await expect.poll(() => statesOf(changes)).toContain('bad 2 failed');
     expect(before.outbox.items()).toMatchObject([
       { message: { content: 'bad 1' }, error: { code: 'forbidden' } },
       { message: { content: 'bad 2' }, error: { code: 'forbidden' } },
@@ -166,9 +166,9 @@ describe('what the server refuses', () => {
     server.fate = () => 'answer';
     after.outbox.retry(first?.clientId ?? '');
     after.outbox.remove(second?.clientId ?? '');
-    await vi.waitFor(() => expect(after.outbox.items()).toEqual([]));
+    await expect.poll(() => after.outbox.items()).toEqual([]);
     expect(contentsOf(server.logs.get(chat.id) ?? [])).toEqual(['good', 'bad 1']);
-    await vi.waitFor(() => expect(page.length).toBe(0));
+    await expect.poll(() => page.length).toBe(0);
   });
 
   test('[SD-24] for now is asked again, and what follows waits for it', async () => {
@@ -181,7 +181,7 @@ describe('what the server refuses', () => {
     };
     const client = startClient(server);
     for (const text of ['a', 'b']) client.outbox.send(chat.id, text);
-    await vi.waitFor(() => expect(client.outbox.items()).toEqual([]));
+    await expect.poll(() => client.outbox.items()).toEqual([]);
     expect(contentsOf(server.logs.get(chat.id) ?? [])).toEqual(['a', 'b']);
   });
 
@@ -192,11 +192,11 @@ describe('what the server refuses', () => {
       name === 'message:send' && input.content === 'a' ? fault('internal') : 'answer';
     const client = startClient(server);
     for (const text of ['a', 'b']) client.outbox.send(chat.id, text);
-    await vi.waitFor(() => expect(contentsOf(server.logs.get(chat.id) ?? [])).toEqual(['b']));
+    await expect.poll(() => contentsOf(server.logs.get(chat.id) ?? [])).toEqual(['b']);
     // What is stored is not yet what the client has been told.
-    await vi.waitFor(() =>
-      expect(client.outbox.items()).toMatchObject([{ message: { content: 'a' }, error: { code: 'internal' } }]),
-    );
+    await expect
+      .poll(() => client.outbox.items())
+      .toMatchObject([{ message: { content: 'a' }, error: { code: 'internal' } }]);
   });
 });
 
@@ -206,12 +206,12 @@ test('[SD-24] what is removed is not sent any more, also when it was under way',
   server.fate = ({ name }) => (name === 'message:send' ? 'lose' : 'answer');
   const client = startClient(server, { requestTimeoutMs: 20 });
   const { clientId } = client.outbox.send(chat.id, 'a');
-  await vi.waitFor(() => expect(server.callsOf('message:send').length).toBeGreaterThan(1));
+  await expect.poll(() => server.callsOf('message:send').length).toBeGreaterThan(1);
   client.outbox.remove(clientId);
   client.outbox.remove(clientId);
   server.fate = () => 'answer';
   client.outbox.send(chat.id, 'b');
-  await vi.waitFor(() => expect(client.outbox.items()).toEqual([]));
+  await expect.poll(() => client.outbox.items()).toEqual([]);
   expect(contentsOf(server.logs.get(chat.id) ?? [])).toEqual(['b']);
 });
 
@@ -227,8 +227,8 @@ test('[SD-25] what another person has written on the same device waits for that 
   await client.outbox.loaded();
   expect(client.outbox.items()).toEqual([]);
   client.outbox.send(chat.id, 'mine');
-  await vi.waitFor(() => expect(contentsOf(server.logs.get(chat.id) ?? [])).toEqual(['mine']));
-  await vi.waitFor(async () => expect(await storage.load()).toEqual([item]));
+  await expect.poll(() => contentsOf(server.logs.get(chat.id) ?? [])).toEqual(['mine']);
+  await expect.poll(() => storage.load()).toEqual([item]);
 });
 
 test('[SD-25] a storage that refuses is told, and the message is sent all the same', async () => {
@@ -245,7 +245,7 @@ test('[SD-25] a storage that refuses is told, and the message is sent all the sa
   await expect(client.outbox.loaded()).rejects.toBe(full);
   const item = client.outbox.send(chat.id, 'a');
   expect(await unsaved).toMatchObject({ item: { clientId: item.clientId }, error: full });
-  await vi.waitFor(() => expect(client.outbox.items()).toEqual([]));
+  await expect.poll(() => client.outbox.items()).toEqual([]);
   expect(contentsOf(server.logs.get(chat.id) ?? [])).toEqual(['a']);
 });
 
@@ -255,7 +255,7 @@ test('[SD-14] a closed client takes nothing more and ends what it was sending', 
   server.fate = ({ name }) => (name === 'message:send' ? 'lose' : 'answer');
   const client = startClient(server);
   client.outbox.send(chat.id, 'a');
-  await vi.waitFor(() => expect(server.callsOf('message:send')).toHaveLength(1));
+  await expect.poll(() => server.callsOf('message:send')).toHaveLength(1);
   client.close();
   expect(() => client.outbox.send(chat.id, 'b')).toThrow(AtelierError);
   expect(textsOf(client.outbox.items())).toEqual(['a']);

@@ -37,16 +37,16 @@ test('[SD-20] those who are watched are known, and what changes is told', async 
   client.presence.watch([ada]);
   client.presence.watch([ben, stranger]);
   expect(client.presence.get(ada)).toBeUndefined();
-  await vi.waitFor(() => expect(heard).toEqual([`${ada} online`, `${ben} offline`]));
+  await expect.poll(() => heard).toEqual([`${ada} online`, `${ben} offline`]);
   expect(client.presence.get(ada)).toEqual({ userId: ada, status: 'online', lastSeen: null });
   expect(client.presence.get(stranger)).toBeUndefined();
   expect(asked(server)).toEqual([[ada, ben, stranger]]);
   for (const status of ['busy', 'busy'] as const) {
     server.emit('presence:changed', { userId: ada, status, lastSeen: null });
   }
-  await vi.waitFor(() => expect(client.presence.get(ada)?.status).toBe('busy'));
+  await expect.poll(() => client.presence.get(ada)?.status).toBe('busy');
   server.emit('presence:changed', { userId: ben, status: 'away', lastSeen: null });
-  await vi.waitFor(() => expect(heard.slice(2)).toEqual([`${ada} busy`, `${ben} away`]));
+  await expect.poll(() => heard.slice(2)).toEqual([`${ada} busy`, `${ben} away`]);
 });
 
 test('[SD-20] each is watched until all who asked have ended it', async () => {
@@ -55,13 +55,13 @@ test('[SD-20] each is watched until all who asked have ended it', async () => {
   people.set(ada, 'online').set(ben, 'online');
   const client = startClient(server);
   const ends = [client.presence.watch([ada, ben]), client.presence.watch([ada])];
-  await vi.waitFor(() => expect(client.presence.get(ben)).toBeDefined());
+  await expect.poll(() => client.presence.get(ben)).toBeDefined();
   ends[0]?.();
   ends[0]?.();
-  await vi.waitFor(() => expect(asked(server).at(-1)).toEqual([ada]));
+  await expect.poll(() => asked(server).at(-1)).toEqual([ada]);
   expect([client.presence.get(ada)?.status, client.presence.get(ben)]).toEqual(['online', undefined]);
   ends[1]?.();
-  await vi.waitFor(() => expect(asked(server).at(-1)).toEqual([]));
+  await expect.poll(() => asked(server).at(-1)).toEqual([]);
 });
 
 test('[SD-20] a new connection watches the same, tells what changed, and shows as absent who is not to be seen any more', async () => {
@@ -70,11 +70,11 @@ test('[SD-20] a new connection watches the same, tells what changed, and shows a
   for (const id of [ada, ben, eve]) people.set(id, 'online');
   const client = startClient(server);
   client.presence.watch([ada, ben, eve]);
-  await vi.waitFor(() => expect(client.presence.get(eve)).toBeDefined());
+  await expect.poll(() => client.presence.get(eve)).toBeDefined();
   const heard = heardBy(client);
   people.set(ada, 'away').delete(ben);
   server.cut();
-  await vi.waitFor(() => expect(heard).toEqual([`${ada} away`, `${ben} offline`]));
+  await expect.poll(() => heard).toEqual([`${ada} away`, `${ben} offline`]);
   expect(asked(server)).toEqual([
     [ada, ben, eve],
     [ada, ben, eve],
@@ -87,10 +87,10 @@ test('[SD-20] what the application asks itself is watched beside', async () => {
   people.set(ada, 'online').set(ben, 'busy');
   const client = startClient(server);
   client.presence.watch([ada]);
-  await vi.waitFor(() => expect(client.presence.get(ada)).toBeDefined());
+  await expect.poll(() => client.presence.get(ada)).toBeDefined();
   await client.call('presence:watch', { userIds: [ben] });
   expect(client.presence.get(ben)?.status).toBe('busy');
-  await vi.waitFor(() => expect(asked(server).at(-1)).toEqual([ben, ada]));
+  await expect.poll(() => asked(server).at(-1)).toEqual([ben, ada]);
 });
 
 test('[SD-20] of too many the newest are watched', async () => {
@@ -99,7 +99,7 @@ test('[SD-20] of too many the newest are watched', async () => {
   for (const id of ids) people.set(id, 'online');
   const client = startClient(server);
   client.presence.watch(ids);
-  await vi.waitFor(() => expect(client.presence.get(ids[200] ?? '')).toBeDefined());
+  await expect.poll(() => client.presence.get(ids[200] ?? '')).toBeDefined();
   expect(asked(server)).toEqual([ids.slice(1)]);
 });
 
@@ -111,7 +111,7 @@ test('[SD-20] presence through the real server: watched, cut, blocked', async ()
   onTestFinished(() => cable[Symbol.asyncDispose]());
   const client = startClient({ url: `http://127.0.0.1:${cable.port}` }, { token: ada.accessToken });
   client.presence.watch([ben.id]);
-  await vi.waitFor(() => expect(client.presence.get(ben.id)?.status).toBe('offline'));
+  await expect.poll(() => client.presence.get(ben.id)?.status).toBe('offline');
   const other = await server.client(ben);
   await vi.waitFor(() => expect(client.presence.get(ben.id)?.status).toBe('online'), 5_000);
   cable.cut();
@@ -120,7 +120,7 @@ test('[SD-20] presence through the real server: watched, cut, blocked', async ()
   await other.call('presence:set', { status: 'busy' });
   await vi.waitFor(() => expect(client.presence.get(ben.id)?.status).toBe('busy'), 5_000);
   await other.call('user:block', { userId: ada.id });
-  await vi.waitFor(() => expect(client.presence.get(ben.id)?.status).toBe('offline'));
+  await expect.poll(() => client.presence.get(ben.id)?.status).toBe('offline');
   expect(server.errors).toEqual([]);
 });
 
@@ -140,15 +140,15 @@ test('[SD-21] who types is known until they stop, write, or fall silent; each be
   const tell = (userId: string, typing: boolean): void =>
     server.emit('typing:changed', { chatId: chat.id, userId, typing });
   for (const userId of [ben, eve, ben, server.userId]) tell(userId, true);
-  await vi.waitFor(() => expect(heard).toEqual([`${ben} true`, `${eve} true`, `${server.userId} true`]));
+  await expect.poll(() => heard).toEqual([`${ben} true`, `${eve} true`, `${server.userId} true`]);
   // Oneself on another device is no news to oneself.
   expect(client.typing.of(chat.id)).toEqual([ben, eve]);
   expect(client.typing.of(newId())).toEqual([]);
   tell(ben, false);
   tell(ben, false);
-  await vi.waitFor(() => expect(client.typing.of(chat.id)).toEqual([eve]));
+  await expect.poll(() => client.typing.of(chat.id)).toEqual([eve]);
   server.post(chat.id, 'a message of oneself');
-  await vi.waitFor(() => expect(heard.slice(3)).toEqual([`${ben} false`, `${server.userId} false`]));
+  await expect.poll(() => heard.slice(3)).toEqual([`${ben} false`, `${server.userId} false`]);
   await vi.waitFor(() => expect(client.typing.of(chat.id)).toEqual([]), { timeout: 2 * LIMITS.typingExpiryMs });
   expect(heard.slice(5)).toEqual([`${eve} false`]);
 });
@@ -164,23 +164,23 @@ test('[SD-22] typing is told at once, then from time to time while it goes on, a
   const told: string[] = [];
   for (let i = 0; i < 5; i++) client.typing.start(chat.id);
   told.push('typing:start');
-  await vi.waitFor(() => expect(names()).toEqual(told));
+  await expect.poll(() => names()).toEqual(told);
   await client.send(chat.id, 'done');
   client.typing.stop(chat.id);
   client.typing.start(chat.id);
   told.push('message:send', 'typing:start');
-  await vi.waitFor(() => expect(names()).toEqual(told));
+  await expect.poll(() => names()).toEqual(told);
   client.typing.stop(chat.id);
   client.typing.stop(chat.id);
   client.typing.start(chat.id);
   told.push('typing:stop', 'typing:start');
-  await vi.waitFor(() => expect(names()).toEqual(told));
+  await expect.poll(() => names()).toEqual(told);
   server.cut();
   await client.once('state', ({ state }) => state === 'reconnecting');
   await client.ready();
   client.typing.start(chat.id);
   told.push('typing:start');
-  await vi.waitFor(() => expect(names()).toEqual(told));
+  await expect.poll(() => names()).toEqual(told);
   // Keys are pressed all the time.
   await vi.waitFor(
     () => {
@@ -198,11 +198,11 @@ test('[SD-21] typing through the real server', async () => {
   const [a, b] = [await server.client(ada), await server.client(ben)];
   await a.call('chat:join', { chatId });
   b.typing.start(chatId);
-  await vi.waitFor(() => expect(a.typing.of(chatId)).toEqual([ben.id]));
+  await expect.poll(() => a.typing.of(chatId)).toEqual([ben.id]);
   await b.send(chatId, 'done');
-  await vi.waitFor(() => expect(a.typing.of(chatId)).toEqual([]));
+  await expect.poll(() => a.typing.of(chatId)).toEqual([]);
   b.typing.start(chatId);
-  await vi.waitFor(() => expect(a.typing.of(chatId)).toEqual([ben.id]));
+  await expect.poll(() => a.typing.of(chatId)).toEqual([ben.id]);
   b.typing.stop(chatId);
-  await vi.waitFor(() => expect(a.typing.of(chatId)).toEqual([]));
+  await expect.poll(() => a.typing.of(chatId)).toEqual([]);
 });

@@ -82,9 +82,9 @@ test('[SD-15] chats and messages that begin while away are told', async () => {
   await writer.send(chat.id, 'hello');
   cable.cut();
   await away;
-  await vi.waitFor(() => expect(told).toEqual(['created private', 'hello']));
+  await expect.poll(() => told).toEqual(['created private', 'hello']);
   await writer.call('chat:create', { kind: 'group', memberIds: [ada.id] });
-  await vi.waitFor(() => expect(told).toEqual(['created private', 'hello', 'created group']));
+  await expect.poll(() => told).toEqual(['created private', 'hello', 'created group']);
 });
 
 test('[SD-4] an answer of the assistant is heard whole by everyone, whoever is cut in the middle', async () => {
@@ -109,7 +109,7 @@ test('[SD-4] an answer of the assistant is heard whole by everyone, whoever is c
   let streamed = '';
   for await (const piece of asker.streamText(streamId)) streamed += piece;
   for (const told of followed) {
-    await vi.waitFor(() => expect(told.ends).toHaveLength(1));
+    await expect.poll(() => told.ends).toHaveLength(1);
     expect(told.text).toBe(told.ends[0]);
     expect(told.text).toBe(streamed);
   }

@@ -1,5 +1,5 @@
 /** What the SDK does for completeness: every event of a chat once and in order, streams without gaps. */
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { AtelierClient, ClientEvents } from '../../src/client/index.ts';
 import { REPLAY_MAX } from '../../src/client/chats.ts';
 import { fault, newId, type ScriptedServer } from './sdk-scripted-server.ts';
@@ -22,7 +22,7 @@ describe('chats', () => {
     const heard = heardBy(client);
     await client.ready();
     server.post(chat.id, 'new');
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['new']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['new']);
   });
 
   test('[SD-2] a message told between hello and the first heads is heard', async () => {
@@ -45,7 +45,7 @@ describe('chats', () => {
     const heard = heardBy(client);
     let answer: ((fate: 'answer') => void) | undefined;
     server.fate = (call) => (call.name === 'chat:heads' ? new Promise((resolve) => (answer = resolve)) : 'answer');
-    await vi.waitFor(() => expect(answer).toBeDefined());
+    await expect.poll(() => answer).toBeDefined();
     server.post(chat.id, 'early');
     await expect(client.once('chat:created', () => true, { timeoutMs: 30 })).rejects.toMatchObject({ code: 'timeout' });
     answer?.('answer');
@@ -61,7 +61,7 @@ describe('chats', () => {
     let answer: ((fate: 'answer') => void) | undefined;
     server.fate = (call) => (call.name === 'chat:heads' ? new Promise((resolve) => (answer = resolve)) : 'answer');
     const page = client.call('message:list', { chatId: chat.id });
-    await vi.waitFor(() => expect(answer).toBeDefined());
+    await expect.poll(() => answer).toBeDefined();
     server.append(chat.id, 'while the heads are read');
     answer?.('answer');
     expect((await page).items).toHaveLength(2);
@@ -79,7 +79,7 @@ describe('chats', () => {
       server.append(chats[1]?.id ?? '', 'b0');
     });
     server.post(chats[0]?.id ?? '', 'a450');
-    await vi.waitFor(() => expect(heard).toHaveLength(452));
+    await expect.poll(() => heard).toHaveLength(452);
     const of = (i: number): string[] => contentsOf(heard.filter((message) => message.chatId === chats[i]?.id));
     expect(of(0)).toEqual(Array.from({ length: 451 }, (_, i) => `a${i}`));
     expect(of(1)).toEqual(['b0']);
@@ -96,7 +96,7 @@ describe('chats', () => {
     server.post(chat.id, 'a');
     server.append(chat.id, 'b');
     server.post(chat.id, 'c');
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['a', 'b', 'c']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['a', 'b', 'c']);
     expect(server.callsOf('chat:sync').map(({ input }) => input.after)).toEqual([2]);
   });
 
@@ -109,7 +109,7 @@ describe('chats', () => {
     const late = server.append(chat.id, 'a');
     server.post(chat.id, 'b');
     server.tell(late);
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['a', 'b']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['a', 'b']);
     expect(server.callsOf('chat:sync')).toEqual([]);
   });
 
@@ -121,7 +121,7 @@ describe('chats', () => {
     await client.ready();
     server.copies = () => 0;
     await client.send(chat.id, 'mine');
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['mine']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['mine']);
   });
 
   test('[SD-1] questions that the server cannot answer now are asked again', async () => {
@@ -133,7 +133,7 @@ describe('chats', () => {
     const heard = heardBy(client);
     await client.ready();
     await away(server, client, () => server.append(chat.id, 'missed'));
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['missed']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['missed']);
   });
 
   test('[SD-3] what the server no longer keeps is a chat:reset, and events go on from there', async () => {
@@ -148,7 +148,7 @@ describe('chats', () => {
       for (let i = 0; i < 5; i++) server.append(chat.id, `m${i}`);
       server.floors.set(chat.id, 4);
     });
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['m3', 'm4']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['m3', 'm4']);
     expect(resets).toEqual([{ chatId: chat.id, position: 4 }]);
   });
 
@@ -165,7 +165,7 @@ describe('chats', () => {
       ids = [server.addChat(2).id, server.addChat(REPLAY_MAX + 1).id];
     });
     const [short, long] = ids;
-    await vi.waitFor(() => expect(told).toHaveLength(5));
+    await expect.poll(() => told).toHaveLength(5);
     expect(told.filter((line) => line.includes(`${short}`))).toEqual([`created ${short}`, `0 ${short}`, `1 ${short}`]);
     expect(told.filter((line) => line.includes(`${long}`))).toEqual([
       `created ${long}`,
@@ -185,12 +185,12 @@ describe('chats', () => {
     server.emit('chat:created', { chat });
     server.append(chat.id, 'lost');
     server.post(chat.id, 'live');
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['lost', 'live']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['lost', 'live']);
     const other = server.addChat();
     server.emit('chat:created', { chat: other });
-    await vi.waitFor(() => expect(created).toBe(2));
+    await expect.poll(() => created).toBe(2);
     await away(server, client, () => server.append(other.id, 'missed'));
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['lost', 'live', 'missed']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['lost', 'live', 'missed']);
     expect(created).toBe(2);
   });
 
@@ -204,16 +204,16 @@ describe('chats', () => {
     const chat = server.addChat();
     server.append(chat.id, 'lost');
     server.post(chat.id, 'heard');
-    await vi.waitFor(() => expect(told).toEqual(['created', 'lost', 'heard']));
+    await expect.poll(() => told).toEqual(['created', 'lost', 'heard']);
 
     const own = server.addChat();
     server.handlers['chat:create'] = () => ({ chat: own });
     await client.call('chat:create', { kind: 'group', memberIds: [] });
     const before = server.calls.length;
     server.post(own.id, 'first');
-    await vi.waitFor(() => expect(told).toContain('first'));
+    await expect.poll(() => told).toContain('first');
     server.emit('chat:created', { chat: own });
-    await vi.waitFor(() => expect(told).toEqual(['created', 'lost', 'heard', 'first', 'created']));
+    await expect.poll(() => told).toEqual(['created', 'lost', 'heard', 'first', 'created']);
     expect(server.calls).toHaveLength(before);
   });
 
@@ -224,11 +224,9 @@ describe('chats', () => {
     await client.ready();
     const chat = server.addChat(5);
     server.emit('chat:created', { chat: { ...chat, lastSeq: 5 } });
-    await vi.waitFor(() =>
-      expect(server.callsOf('chat:heads').map(({ input }) => input.chatIds)).toContainEqual([chat.id]),
-    );
+    await expect.poll(() => server.callsOf('chat:heads').map(({ input }) => input.chatIds)).toContainEqual([chat.id]);
     server.post(chat.id, 'new');
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['new']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['new']);
   });
 
   test('[SD-16] chats that the server does not send by itself are asked for', async () => {
@@ -243,9 +241,9 @@ describe('chats', () => {
     await client.call('chat:join', { chatId: old.id });
     await client.call('chat:leave', { chatId: old.id });
     server.append(old.id, 'quiet');
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['quiet']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['quiet']);
     await away(server, client, () => server.append(old.id, 'missed'));
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['quiet', 'missed']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['quiet', 'missed']);
   });
 
   test('[SD-17] opened chats, watched people and the own presence are set up again, and changes are told', async () => {
@@ -285,7 +283,7 @@ describe('chats', () => {
     server.copies = () => 2;
     server.append(chat.id, 'a');
     server.post(chat.id, 'b');
-    await vi.waitFor(() => expect(contentsOf(heard)).toEqual(['b', 'b']));
+    await expect.poll(() => contentsOf(heard)).toEqual(['b', 'b']);
     expect(server.calls).toEqual([]);
   });
 });
@@ -345,7 +343,7 @@ describe('assistant streams', () => {
     stream.add('three ');
     stream.add('four', true);
     stream.finish();
-    await vi.waitFor(() => expect(told).toEqual(['started', 'finished One two three four']));
+    await expect.poll(() => told).toEqual(['started', 'finished One two three four']);
     expect(text()).toBe('One two three four');
   });
 
@@ -357,13 +355,13 @@ describe('assistant streams', () => {
     const stream = createStream(server, server.addChat().id);
     stream.start();
     stream.add('Before. ');
-    await vi.waitFor(() => expect(text()).toBe('Before. '));
+    await expect.poll(() => text()).toBe('Before. ');
     await away(server, client, () => stream.add('Away. '));
     stream.add('After.');
-    await vi.waitFor(() => expect(text()).toBe('Before. Away. After.'));
+    await expect.poll(() => text()).toBe('Before. Away. After.');
     expect(server.callsOf('ai:resume').map(({ input }) => input.offset)).toEqual([8]);
     stream.fail();
-    await vi.waitFor(() => expect(told).toEqual(['started', 'failed upstream']));
+    await expect.poll(() => told).toEqual(['started', 'failed upstream']);
   });
 
   test.each([
@@ -378,14 +376,14 @@ describe('assistant streams', () => {
     const stream = createStream(server, server.addChat().id);
     stream.start();
     stream.add('Before. ');
-    await vi.waitFor(() => expect(followed.text()).toBe('Before. '));
+    await expect.poll(() => followed.text()).toBe('Before. ');
     await away(server, client, () => {
       stream.add('Away.');
       if (how === 'finished') stream.finish(true);
       else if (how === 'failed') stream.fail(true);
       else server.streams.clear();
     });
-    await vi.waitFor(() => expect(followed.told).toEqual(['started', told]));
+    await expect.poll(() => followed.told).toEqual(['started', told]);
     if (how === 'finished') stream.finish();
     else stream.fail();
     stream.add('late');
@@ -402,7 +400,7 @@ describe('assistant streams', () => {
     const { told, text } = followStreams(client);
     await client.call('chat:join', { chatId: chat.id });
     stream.add('and more.');
-    await vi.waitFor(() => expect(text()).toBe('Already there, and more.'));
+    await expect.poll(() => text()).toBe('Already there, and more.');
     expect(told).toEqual(['started']);
   });
 

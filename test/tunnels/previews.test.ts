@@ -259,7 +259,8 @@ describe('what programs and browsers see', () => {
         { interval: 200 },
       )
       .toBe(true);
-    expect(written).toBeLessThan(32 * 1_048_576);
+    // Kernels keep up to 36 MiB for each of the connections between the two.
+    expect(written).toBeLessThan(128 * 1_048_576);
     stream.destroy();
   });
 

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Fault, LIMITS } from '../../../src/protocol/index.ts';
 import { newId, startSystem, type TestNode, type TestSystem } from './ai-setup.ts';
 
@@ -72,7 +72,7 @@ describe('ai:prompt', () => {
     const first = await node.provider.answer(0);
     first.say('Answer');
     first.finish();
-    await vi.waitFor(async () => expect(await node.chat.history(chatId, 10)).toHaveLength(2));
+    await expect.poll(() => node.chat.history(chatId, 10)).toHaveLength(2);
     await node.call('ai:prompt', BOB, { chatId, content: 'Two', context: 'code', model: 'other' });
     const { request } = await node.provider.answer(1);
     expect(request).toMatchObject({
@@ -137,7 +137,7 @@ describe('a repeated clientId', () => {
       [node, other, node, other, node].map((at) => at.call('ai:prompt', ADA, { chatId, ...prompt })),
     );
     expect(new Set(all.map(({ streamId }) => streamId)).size).toBe(1);
-    await vi.waitFor(() => expect(node.provider.answers.length + other.provider.answers.length).toBe(1));
+    await expect.poll(() => node.provider.answers.length + other.provider.answers.length).toBe(1);
     expect(await node.chat.history(chatId, 10)).toHaveLength(1);
   });
 
@@ -178,7 +178,7 @@ describe('limits', () => {
 
     const [running] = await node.ai.running(chatId);
     for (const { provider } of [node, other]) for (const answer of provider.answers) answer.finish();
-    await vi.waitFor(async () => expect(await node.ai.running(chatId)).toEqual([]));
+    await expect.poll(() => node.ai.running(chatId)).toEqual([]);
     expect(running).toMatchObject({ offset: 0 });
     expect(await faultOf(node.call('ai:prompt', ADA, { chatId, content: 'now' }))).toBe('no fault');
   });
@@ -219,6 +219,6 @@ describe('wait', () => {
     expect(await waiting).toBe('timeout');
     answer.say('Hi');
     answer.finish();
-    await vi.waitFor(async () => expect(await node.chat.history(chatId, 10)).toHaveLength(2));
+    await expect.poll(() => node.chat.history(chatId, 10)).toHaveLength(2);
   });
 });

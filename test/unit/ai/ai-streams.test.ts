@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createAnthropicProvider } from '../../../src/features/ai/anthropic-provider.ts';
 import type { StreamEvent } from '../../../src/features/ai/index.ts';
 import { StreamStore } from '../../../src/features/ai/model.ts';
@@ -37,7 +37,7 @@ async function begin(at = node, userId = BOB): Promise<{ streamId: string; messa
 
 /** Resolves when the text that has been emitted is this. */
 const heard = (streamId: string, text: string, at = node): Promise<void> =>
-  vi.waitFor(() => expect(emitted(at, streamId)).toBe(text));
+  expect.poll(() => emitted(at, streamId)).toBe(text);
 
 /** Resolves at the next delta. */
 const further = (streamId: string): Promise<void> =>
@@ -322,12 +322,9 @@ describe('the end of a node', () => {
     // It was only slow: what it has to say now comes too late, and says nothing twice.
     answer.say(' and more');
     answer.finish();
-    await vi.waitFor(async () =>
-      expect(await node.call('ai:resume', ADA, { streamId, offset: 0 })).toMatchObject({
-        status: 'interrupted',
-        text: 'So far',
-      }),
-    );
+    await expect
+      .poll(() => node.call('ai:resume', ADA, { streamId, offset: 0 }))
+      .toMatchObject({ status: 'interrupted', text: 'So far' });
     expect(node.of(streamId).some(({ event }) => event === 'ai:finished')).toBe(false);
     expect(await other.chat.history(chatId, 10)).toHaveLength(2);
   });
@@ -404,7 +401,7 @@ describe('watch', () => {
     const all = collect(node.ai.watch(streamId, ADA, 0, signal));
     for (const piece of ['One ', '😀 ', 'three']) {
       answer.say(piece);
-      await vi.waitFor(() => expect(emitted(node, streamId).endsWith(piece)).toBe(true));
+      await expect.poll(() => emitted(node, streamId).endsWith(piece)).toBe(true);
     }
     answer.finish();
     const events = await all;

@@ -241,7 +241,7 @@ describe('silence', () => {
       for await (const part of provider().stream(REQUEST, new AbortController().signal)) parts.push(part);
     })();
     const outcome = reading.catch((error: unknown) => error);
-    await vi.waitFor(() => expect(parts.some((part) => part.type === 'text')).toBe(true));
+    await expect.poll(() => parts.some((part) => part.type === 'text')).toBe(true);
     await clock.advance(59_999);
     await clock.advance(1);
     expect(faultCode(await outcome)).toBe('timeout');
@@ -251,7 +251,7 @@ describe('silence', () => {
   test('[AI-4] before the headers is `timeout`', async () => {
     server.script(silent);
     const outcome = run();
-    await vi.waitFor(() => expect(server.requests).toHaveLength(1));
+    await expect.poll(() => server.requests).toHaveLength(1);
     await clock.advance(60_000);
     expect(faultCode((await outcome).error)).toBe('timeout');
   });
@@ -265,12 +265,12 @@ describe('silence', () => {
       return clock.after(ms, callback);
     };
     const outcome = run(provider({ clock: { now: clock.now, after } }), controller.signal);
-    await vi.waitFor(() => expect(armed).toBeGreaterThan(5));
+    await expect.poll(() => armed).toBeGreaterThan(5);
     for (let turn = 0; turn < 4; turn++) {
       const before = armed;
       await clock.advance(40_000);
       // The next ping puts the deadline off: a whole minute from now.
-      await vi.waitFor(() => expect(armed).toBeGreaterThan(before));
+      await expect.poll(() => armed).toBeGreaterThan(before);
     }
     controller.abort(new Error('enough'));
     expect(((await outcome).error as Error).message).toBe('enough');
@@ -296,7 +296,7 @@ describe('an abort', () => {
     server.script(status(529, 'overloaded_error'));
     const controller = new AbortController();
     const outcome = run(provider({ clock }), controller.signal);
-    await vi.waitFor(() => expect(log.lines).toHaveLength(1));
+    await expect.poll(() => log.lines).toHaveLength(1);
     controller.abort(new Error('stop it'));
     expect(((await outcome).error as Error).message).toBe('stop it');
     expect(clock.waiting).toBe(0);

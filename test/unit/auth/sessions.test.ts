@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { asSessionRevoked, type SessionRevoked } from '../../../src/features/auth/index.ts';
 import { createLiveSessions, type LiveSession } from '../../../src/features/auth/live-sessions.ts';
 import type { Session } from '../../../src/protocol/index.ts';
@@ -257,7 +257,7 @@ describe('authenticate', () => {
     for (const notice of [null, 'x', { type: 'session:revoked' }, { type: 'other', sessionIds: [1] }]) {
       world.bus.publish('all', notice);
     }
-    await vi.waitFor(() => expect(world.notices).toHaveLength(4));
+    await expect.poll(() => world.notices).toHaveLength(4);
     expect(await faultOf(world.auth.authenticate(first.accessToken))).toBe('ok');
   });
 });
