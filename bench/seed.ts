@@ -6,9 +6,8 @@ import { createAuthModels, type SessionRecord } from '../src/features/auth/model
 import { createChatModels, type ChatRecord, type MembershipRecord } from '../src/features/chat/model.ts';
 import { createUserModel, type UserRecord } from '../src/features/users/model.ts';
 import { createLog } from '../src/observability/winston-log.ts';
+import { DAY_MS } from '../src/protocol/index.ts';
 import { connectDatabase } from '../src/storage/database.ts';
-
-const DAY_MS = 86_400_000;
 
 export interface Seeded {
   token: string;

@@ -26,9 +26,12 @@ export const textOf = (maxBytes: number): z.ZodString =>
     .refine((text) => utf8Length(text, maxBytes) <= maxBytes, { error: `must be at most ${maxBytes} bytes of UTF-8` })
     .meta({ description: `Text of at most ${maxBytes} bytes of UTF-8` });
 
-/** Control characters and those that turn what follows around: a name stands in sentences of others. */
+/**
+ * Control characters and those that turn what follows around: a name stands in sentences of others. The marks of direction
+ * (U+200E, U+200F, U+061C) are none of them, and Hebrew and Arabic names need them.
+ */
 const NOT_IN_NAMES = /[\p{Cc}\p{Surrogate}\u202a-\u202e\u2066-\u2069]/u;
-const SEEN = /[^\s\p{Default_Ignorable_Code_Point}]/u;
+const SEEN = /[^\s\u2800\p{Default_Ignorable_Code_Point}]/u;
 
 /** Whether anything of a text can be seen. */
 export const isSeen = (text: string): boolean => SEEN.test(text);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Job, JobRun, Jobs } from '../../src/cluster/job.ts';
 import { FIRST_PAUSE_MS, KEEP_DONE_MS, KEEP_FAILED_MS, LONGEST_PAUSE_MS } from '../../src/cluster/job-outcomes.ts';
 import { BEAT_MS, DEAD_MS, STILL_MS, type DatabaseNodes } from '../../src/cluster/nodes.ts';
-import { Fault } from '../../src/protocol/index.ts';
+import { Fault, HOUR_MS } from '../../src/protocol/index.ts';
 import type { Database } from '../../src/storage/database.ts';
 import type { FakeClock } from './fake-clock.ts';
 
@@ -350,7 +350,6 @@ export function describeJobs(name: string, open: () => Promise<JobsWorld>): void
     });
 
     test('[CL-217] runs a repeating job once per interval over all nodes', async () => {
-      const HOUR_MS = 3_600_000;
       const hours = Math.ceil(world.wall.nowMs / HOUR_MS);
       const ran: number[] = [];
       for (const { jobs } of [ann, bob]) jobs.every('hourly', HOUR_MS, async () => void ran.push(world.wall.nowMs));
@@ -373,7 +372,6 @@ export function describeJobs(name: string, open: () => Promise<JobsWorld>): void
     });
 
     test('[CL-218] leaves a repeating job that broke to the next interval, with what it had done', async () => {
-      const HOUR_MS = 3_600_000;
       const hours = Math.ceil(world.wall.nowMs / HOUR_MS);
       const resumed: unknown[] = [];
       ann.jobs.every<number>(

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Socket } from 'socket.io-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { LIMITS } from '../../src/protocol/index.ts';
+import { DAY_MS, LIMITS } from '../../src/protocol/index.ts';
 import { call, heard } from '../support/calls.ts';
 import type { TestServer } from '../support/server.ts';
 import { startDockerServer, startDockerCluster } from './deployments.ts';
@@ -14,7 +14,6 @@ import { exec, projectOf } from './projects.ts';
 vi.setConfig({ testTimeout: 120_000 });
 
 const EXEC = { SANDBOX: 'docker-exec' };
-const DAY_MS = 86_400_000;
 
 /** A home with a note, a repository with a commit, packages with and without a lockfile, and what is not worth keeping. */
 const FILL = `

@@ -3,7 +3,7 @@ import { Types } from 'mongoose';
 import type { Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { PendingChange, RowChange } from '../../src/features/files/model.ts';
-import { LIMITS } from '../../src/protocol/index.ts';
+import { DAY_MS, LIMITS, MINUTE_MS } from '../../src/protocol/index.ts';
 import { call, codeOf, heard } from '../support/calls.ts';
 import type { Person, TestServer } from '../support/server.ts';
 import {
@@ -13,9 +13,6 @@ import {
   type WatchedServer,
   type WatchedServers,
 } from '../support/watched-server.ts';
-
-const MINUTE_MS = 60_000;
-const DAY_MS = 24 * 60 * MINUTE_MS;
 
 let servers: WatchedServers;
 let world: WatchedServer;

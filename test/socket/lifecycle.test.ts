@@ -1,5 +1,6 @@
 /** What ends: old entries, deleted chats, accounts. What is left of them is counted in the database itself. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { DAY_MS, HOUR_MS } from '../../src/protocol/index.ts';
 import type { Person, TestServer } from '../support/server.ts';
 import { PNG, upload } from '../support/uploads.ts';
 import {
@@ -9,9 +10,6 @@ import {
   type WatchedServer,
   type WatchedServers,
 } from '../support/watched-server.ts';
-
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 
 let servers: WatchedServers;
 let world: WatchedServer;

@@ -1,5 +1,6 @@
 /** The end of projects and what becomes of them when their owner goes; the database itself says what is left. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { DAY_MS, HOUR_MS } from '../../src/protocol/index.ts';
 import { call, heard } from '../support/calls.ts';
 import type { Person, TestServer } from '../support/server.ts';
 import {
@@ -9,9 +10,6 @@ import {
   type WatchedServer,
   type WatchedServers,
 } from '../support/watched-server.ts';
-
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 
 let servers: WatchedServers;
 let world: WatchedServer;

@@ -148,7 +148,7 @@ test('[SD-34] a text that is too large is taken when it is smaller', async () =>
   const { provider, text, errors } = edit(client, fileId);
   await expect.poll(() => provider.access).toBe('write');
   text.insert(0, 'x'.repeat(LIMITS.documentTextBytes + 10));
-  await vi.waitFor(() => expect(errors).toEqual(['too_large']), { timeout: 10_000 });
+  await expect.poll(() => errors).toEqual(['too_large']);
   text.delete(0, 100);
   await vi.waitFor(() => expect(provider.unsavedChanges).toBe(0), { timeout: 15_000 });
   expect(errors).toHaveLength(1);
@@ -239,7 +239,7 @@ test('[SD-35] cursors are seen, go with a cut, and come back', async () => {
   two.cable.silence();
   two.cable.cut();
   await away;
-  await vi.waitFor(() => expect(seenBy(here, there)).toBeUndefined(), { timeout: 5_000 });
+  await expect.poll(() => seenBy(here, there)).toBeUndefined();
   two.cable.heal();
   two.cable.cut();
   await both();

@@ -1,5 +1,5 @@
 /** The SDK's Yjs provider against a scripted server: what it sends and when, and what becomes of it where that fails. */
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { AtelierError } from '../../src/client/index.ts';
@@ -212,7 +212,7 @@ test('[SD-34] a document that became too large is taken when it has become small
   text.insert(0, 'x'.repeat(2_000));
   await expect.poll(() => errors).toEqual(['too_large']);
   text.delete(0, 2_000);
-  await vi.waitFor(() => expect(provider.unsavedChanges).toBe(0), { timeout: 10_000 });
+  await expect.poll(() => provider.unsavedChanges).toBe(0);
   expect(errors).toHaveLength(1);
 });
 

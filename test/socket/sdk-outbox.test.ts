@@ -1,5 +1,5 @@
 /** The SDK's outbox: against a server that loses, refuses and cuts as told, and through the real one with a cable between. */
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   AtelierError,
   webStorage,
@@ -46,8 +46,7 @@ function changesOf(client: AtelierClient): OutboxChange[] {
   return changes;
 }
 
-const fewLeft = ({ outbox }: AtelierClient): Promise<void> =>
-  vi.waitFor(() => expect(outbox.items().length).toBeLessThan(2), 10_000);
+const fewLeft = ({ outbox }: AtelierClient): Promise<void> => expect.poll(() => outbox.items().length).toBeLessThan(2);
 
 const statesOf = (changes: readonly OutboxChange[]): string[] =>
   changes.map(({ item, state }) => `${item.message.content} ${state}`);
@@ -88,7 +87,7 @@ describe('what was written', () => {
     };
     const client = startClient(server, { requestTimeoutMs: 50 });
     for (let i = 0; i < 40; i++) client.outbox.send(chats[i % 2]?.id ?? '', `${i}`);
-    await vi.waitFor(() => expect(client.outbox.items()).toEqual([]), 20_000);
+    await expect.poll(() => client.outbox.items(), { timeout: 20_000 }).toEqual([]);
     chats.forEach(({ id }, n) => {
       expect(contentsOf(server.logs.get(id) ?? [])).toEqual(Array.from({ length: 20 }, (_, i) => `${2 * i + n}`));
     });
@@ -286,7 +285,7 @@ test('[SD-23] two people write through cuts and a reload: each message exists on
     }
   }
   await Promise.all(clients.map((client) => client.outbox.loaded()));
-  for (const client of clients) await vi.waitFor(() => expect(client.outbox.items()).toEqual([]), 20_000);
+  for (const client of clients) await expect.poll(() => client.outbox.items(), { timeout: 20_000 }).toEqual([]);
   const texts = contentsOf(await historyOf(clients[0] as AtelierClient, chatId));
   for (const n of [0, 1]) {
     expect(texts.filter((text) => text.startsWith(`${n}:`))).toEqual(

@@ -113,12 +113,12 @@ test('[SD-20] presence through the real server: watched, cut, blocked', async ()
   client.presence.watch([ben.id]);
   await expect.poll(() => client.presence.get(ben.id)?.status).toBe('offline');
   const other = await server.client(ben);
-  await vi.waitFor(() => expect(client.presence.get(ben.id)?.status).toBe('online'), 5_000);
+  await expect.poll(() => client.presence.get(ben.id)?.status).toBe('online');
   cable.cut();
   await client.once('state', ({ state }) => state === 'reconnecting');
   await client.ready();
   await other.call('presence:set', { status: 'busy' });
-  await vi.waitFor(() => expect(client.presence.get(ben.id)?.status).toBe('busy'), 5_000);
+  await expect.poll(() => client.presence.get(ben.id)?.status).toBe('busy');
   await other.call('user:block', { userId: ada.id });
   await expect.poll(() => client.presence.get(ben.id)?.status).toBe('offline');
   expect(server.errors).toEqual([]);

@@ -1,5 +1,5 @@
 /** The SDK and the real server together, with a cable between them that is pulled. */
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { AtelierClient, ConnectOptions } from '../../src/client/index.ts';
 import { randomOf } from '../support/random.ts';
 import { startServer, type Person, type TestServer } from '../support/server.ts';
@@ -48,7 +48,7 @@ test('[SD-1] two people write through cuts: both hear every message once in orde
   const seqs = (await Promise.all(sent)).map(({ seq }) => seq);
   expect(seqs.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 120 }, (_, i) => i + 1));
   for (const messages of heard) {
-    await vi.waitFor(() => expect(messages).toHaveLength(120), 10_000);
+    await expect.poll(() => messages).toHaveLength(120);
     expect(messages.map(({ seq }) => seq)).toEqual(Array.from({ length: 120 }, (_, i) => i + 1));
   }
   expect(contentsOf(heard[0] ?? [])).toEqual(contentsOf(heard[1] ?? []));

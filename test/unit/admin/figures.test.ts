@@ -6,11 +6,10 @@ import { createAdminModels, type AdminModels } from '../../../src/features/admin
 import { Tally } from '../../../src/features/admin/tally.ts';
 import type { ModelUsage } from '../../../src/features/ai/index.ts';
 import { createUsers, type Users } from '../../../src/features/users/index.ts';
+import { DAY_MS } from '../../../src/protocol/index.ts';
 import { ensureIndexes } from '../../../src/storage/database.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { silentLog } from '../../support/log.ts';
-
-const DAY_MS = 86_400_000;
 /** Not in the past: the database removes what is over by its own clock. */
 const NOON = Date.parse('2126-03-10T12:00:00.000Z');
 

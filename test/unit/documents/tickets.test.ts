@@ -3,10 +3,8 @@ import { Types } from 'mongoose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTicketModel } from '../../../src/features/documents/ticket-model.ts';
 import { createTickets, isTicket, type TicketClaims, type Tickets } from '../../../src/features/documents/tickets.ts';
-import { LIMITS } from '../../../src/protocol/index.ts';
+import { DAY_MS, LIMITS } from '../../../src/protocol/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
-
-const DAY_MS = 86_400_000;
 const id = (): string => new Types.ObjectId().toHexString();
 const claims: TicketClaims = { fileId: id(), userId: id(), sessionId: id() };
 
